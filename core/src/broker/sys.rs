@@ -1,0 +1,194 @@
+//! `$SYS` topics, under the names that dashboards and exporters of Mosquitto read: retained,
+//! published every `sys_interval` seconds where a value changed.
+
+use super::{Broker, Outlet, TimerKey};
+use crate::message::Message;
+use crate::packet::QoS;
+use crate::state::{Opaque, state};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What `$SYS` remembers between two rounds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sys {
+    /// When the next round is due.
+    due: Option<Instant>,
+    /// The round before this one, for the averages.
+    last: Option<Instant>,
+    /// Values as published, so that only changes go out.
+    published: BTreeMap<Box<str>, Box<str>>,
+    /// Totals at the last round and averages of 1, 5 and 15 minutes, in thousandths a minute.
+    loads: BTreeMap<Box<str>, Load>,
+    heap_maximum: u64,
+}
+
+state!(Sys { due, last, published, loads, heap_maximum });
+
+#[derive(Clone, Debug, Default)]
+struct Load {
+    total: u64,
+    averages: Vec<u64>,
+}
+
+state!(Load { total, averages });
+
+/// Minutes of the load averages.
+const WINDOWS: [u64; 3] = [1, 5, 15];
+
+impl Broker {
+    /// Arms or disarms the timer as `sys_interval` says.
+    pub(super) fn arm_sys(&mut self, now: Instant) {
+        if let Some(at) = self.sys.due.take() {
+            self.timers.disarm(at, TimerKey::Sys);
+        }
+        let interval = self.config.broker.sys_interval_secs;
+        if interval > 0 {
+            // Aligned to the interval, the first round at once.
+            let due =
+                if self.sys.last.is_none() { now } else { now.plus_secs(u64::from(interval)) };
+            self.sys.due = Some(due);
+            self.timers.arm(due, TimerKey::Sys);
+        }
+    }
+
+    /// One round.
+    pub(super) fn publish_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        self.sys.due = None;
+        self.update_loads(now);
+        self.sys.last = Some(now);
+        let values = self.sys_values(now);
+        for (name, value) in values {
+            let topic = ["$SYS/broker/", &name].concat();
+            if self.sys.published.get(&*topic).is_some_and(|old| **old == *value) {
+                continue;
+            }
+            self.sys.published.insert(topic.clone().into(), value.clone().into());
+            let message = Message {
+                number: self.message_number(),
+                topic: topic.into(),
+                payload: Opaque(value.into_bytes().into()),
+                qos: QoS::AtMostOnce,
+                retain: true,
+                received: now,
+                properties: None,
+            };
+            self.publish_message(now, Arc::new(message), None, outlet);
+        }
+        self.arm_sys(now);
+    }
+
+    fn sys_values(&mut self, now: Instant) -> Vec<(String, String)> {
+        let footprint = self.footprint();
+        self.sys.heap_maximum = self.sys.heap_maximum.max(footprint);
+        let s = &self.stats;
+        let queued: u64 = self
+            .sessions
+            .iter()
+            .map(|(_, session)| (session.queue.len() + session.outgoing.len()) as u64)
+            .sum();
+        let uptime = now.since(self.started).as_secs();
+        let publish_received =
+            s.publish_received_qos0 + s.publish_received_qos1 + s.publish_received_qos2;
+        let publish_sent = s.publish_sent_qos0 + s.publish_sent_qos1 + s.publish_sent_qos2;
+        let disconnected = s.clients_total - s.clients_connected;
+        let mut values: Vec<(String, String)> = vec![
+            ("version".into(), concat!("halyard version ", env!("CARGO_PKG_VERSION")).into()),
+            ("uptime".into(), format!("{uptime} seconds")),
+        ];
+        let numbers = [
+            ("clients/connected", s.clients_connected),
+            ("clients/active", s.clients_connected),
+            ("clients/disconnected", disconnected),
+            ("clients/inactive", disconnected),
+            ("clients/total", s.clients_total),
+            ("clients/maximum", s.clients_maximum),
+            ("clients/expired", s.clients_expired),
+            ("messages/received", s.packets_received),
+            ("messages/sent", s.packets_sent),
+            ("messages/stored", s.retained + queued),
+            ("store/messages/count", s.retained + queued),
+            ("store/messages/bytes", s.retained_bytes),
+            ("bytes/received", s.bytes_received),
+            ("bytes/sent", s.bytes_sent),
+            ("publish/messages/received", publish_received),
+            ("publish/messages/sent", publish_sent),
+            ("publish/messages/dropped", s.drops.total()),
+            ("publish/bytes/received", s.publish_bytes_received),
+            ("publish/bytes/sent", s.publish_bytes_sent),
+            ("retained messages/count", s.retained),
+            ("subscriptions/count", s.subscriptions),
+            ("shared_subscriptions/count", s.shared_subscriptions),
+            ("heap/current", footprint),
+            ("heap/maximum", self.sys.heap_maximum),
+            ("connections/socket/count", s.connections_open),
+        ];
+        values.extend(numbers.iter().map(|(name, value)| ((*name).into(), value.to_string())));
+        for (name, load) in &self.sys.loads {
+            for (minutes, average) in WINDOWS.iter().zip(&load.averages) {
+                let text = format!("{}.{:02}", average / 1000, average % 1000 / 10);
+                values.push((format!("load/{name}/{minutes}min"), text));
+            }
+        }
+        values
+    }
+
+    /// Exponential averages, per minute, in integers so that every machine gets the same.
+    fn update_loads(&mut self, now: Instant) {
+        let s = &self.stats;
+        let totals = [
+            ("messages/received", s.packets_received),
+            ("messages/sent", s.packets_sent),
+            (
+                "publish/received",
+                s.publish_received_qos0 + s.publish_received_qos1 + s.publish_received_qos2,
+            ),
+            ("publish/sent", s.publish_sent_qos0 + s.publish_sent_qos1 + s.publish_sent_qos2),
+            ("publish/dropped", s.drops.total()),
+            ("bytes/received", s.bytes_received),
+            ("bytes/sent", s.bytes_sent),
+            ("sockets", s.connections_opened),
+            ("connections", s.connects_accepted),
+        ];
+        let elapsed = self.sys.last.map_or(0, |last| now.since(last).as_secs());
+        for (name, total) in totals {
+            let load = self.sys.loads.entry(name.into()).or_default();
+            if load.averages.is_empty() {
+                load.averages = vec![0; WINDOWS.len()];
+            }
+            let grown = (total - load.total).saturating_mul(60_000);
+            if let Some(per_minute) = grown.checked_div(elapsed) {
+                for (average, minutes) in load.averages.iter_mut().zip(WINDOWS) {
+                    *average = decay(*average, per_minute, elapsed, minutes * 60);
+                }
+            }
+            load.total = total;
+        }
+    }
+}
+
+/// `average` moved towards `value` by a time of `elapsed` with the time constant `window`, both in
+/// seconds: e^-x as 1 / (1 + x + x²/2 + x³/6), in millionths.
+fn decay(average: u64, value: u64, elapsed: u64, window: u64) -> u64 {
+    const ONE: u128 = 1_000_000;
+    let x = (u128::from(elapsed) * ONE / u128::from(window)).min(40 * ONE);
+    let series = ONE + x + x * x / (2 * ONE) + x * x * x / (6 * ONE * ONE);
+    let keep = ONE * ONE / series;
+    let mixed = (u128::from(average) * keep + u128::from(value) * (ONE - keep)) / ONE;
+    u64::try_from(mixed).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decay;
+
+    #[test]
+    fn an_average_approaches_its_value() {
+        let mut average = 0;
+        for _ in 0..60 {
+            average = decay(average, 60_000, 10, 60);
+        }
+        assert!((59_000..=60_000).contains(&average), "{average}");
+        assert_eq!(decay(100, 100, 10, 60), 100);
+    }
+}

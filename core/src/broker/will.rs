@@ -1,0 +1,34 @@
+//! Will Messages (MQTT 5.0 §3.1.2.5, §3.1.3.2.2): published once, at the end of the connection,
+//! after their delay, or with the Session, whichever the standard says comes first.
+
+use super::{Broker, Outlet};
+use crate::engine::Event;
+use crate::session::SessionKey;
+use crate::time::Instant;
+use std::sync::Arc;
+
+impl Broker {
+    /// The server stops: the Will is due whatever its delay, for nobody would remember it.
+    pub(crate) fn publish_will_now(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        outlet: &mut impl Outlet,
+    ) {
+        self.publish_will(now, key, outlet);
+    }
+
+    /// Publishes the Will of a Session, if it still has one, and forgets it.
+    pub(super) fn publish_will(&mut self, now: Instant, key: SessionKey, outlet: &mut impl Outlet) {
+        let number = self.message_number();
+        let Some(session) = self.session_mut(key) else { return };
+        let Some(will) = session.will.take() else { return };
+        let client_id = Arc::clone(&session.client_id);
+        let mut message = will.message;
+        message.number = number;
+        message.received = now;
+        self.stats.wills_published += 1;
+        outlet.event(&Event::WillPublished { client_id: &client_id, topic: &message.topic });
+        self.publish_message(now, Arc::new(message), Some(key), outlet);
+    }
+}

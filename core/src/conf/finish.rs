@@ -1,0 +1,133 @@
+//! The end of a reading: a draft to a configuration, and what only the whole can show. Never looks at
+//! lines.
+
+use super::Address;
+use super::Listener;
+use super::LogDestination;
+use super::Protocol;
+use super::ServerConfig;
+use super::apply::Seen;
+use super::diagnose::Problem;
+use super::draft::Draft;
+use super::draft::ListenerDraft;
+use super::draft::Place;
+use super::report::Report;
+use std::collections::BTreeMap;
+
+pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerConfig {
+    let mut server = draft.server;
+    if let Some(types) = draft.log_types {
+        server.log.types = types;
+    }
+    if let Some(mut destinations) = draft.log_destinations {
+        if destinations.is_empty() && draft.log_topic {
+            destinations.push(LogDestination::Stderr);
+        }
+        server.log.destinations = destinations;
+    }
+    check_water(&server, seen, report);
+    server.local_only = !draft.listeners.iter().any(|listener| listener.asked);
+    server.listeners = if server.local_only {
+        let said = seen.get(&("allow_anonymous", None)).copied();
+        vec![local_listener(draft.listeners, draft.allow_anonymous, said, report)]
+    } else {
+        check_addresses(&draft.listeners, report);
+        let anonymous = draft.allow_anonymous.unwrap_or(false);
+        draft.listeners.into_iter().map(|listener| resolve(listener, anonymous, report)).collect()
+    };
+    server
+}
+
+/// The listener of a file that has none: loopback, and anonymous unless the file says otherwise.
+fn local_listener(
+    drafts: Vec<ListenerDraft>,
+    anonymous: Option<bool>,
+    said: Option<Place>,
+    report: &mut Report,
+) -> Listener {
+    let mut local = Listener::local(super::MQTT_PORT, Protocol::Mqtt);
+    let mut own = None;
+    if let Some(draft) = drafts.into_iter().next() {
+        local = Listener { address: local.address, ..draft.listener };
+        own = draft.allow_anonymous.map(|anonymous| (anonymous, draft.place));
+    } else {
+        local.place = "the configuration has no listener".into();
+    }
+    local.engine.allow_anonymous = own.map(|(own, _)| own).or(anonymous).unwrap_or(true);
+    let place = own.map(|(_, place)| place).or(said);
+    if let (false, Some(place)) = (local.engine.allow_anonymous, place) {
+        refuses_everybody(place, "allow_anonymous", report);
+    }
+    local
+}
+
+fn resolve(draft: ListenerDraft, anonymous: bool, report: &mut Report) -> Listener {
+    let ListenerDraft { mut listener, place, allow_anonymous, .. } = draft;
+    listener.engine.allow_anonymous = allow_anonymous.unwrap_or(anonymous);
+    if !listener.engine.allow_anonymous {
+        refuses_everybody(place, "listener", report);
+    }
+    if listener.protocol == Protocol::Mqtt && !listener.websockets_origin.is_empty() {
+        let what = "it has no effect: the listener does not speak WebSocket";
+        let problem = Problem::new(what, "write `protocol websockets` below the listener");
+        report.warning(place, "websockets_origin", problem);
+    }
+    if matches!(listener.address, Address::Unix { .. }) {
+        for (option, is_set) in [
+            ("bind_interface", listener.bind_interface.is_some()),
+            ("socket_domain", listener.socket_domain.is_some()),
+        ] {
+            if is_set {
+                let problem = Problem::new("it has no effect on a Unix socket", "remove the line");
+                report.warning(place, option, problem);
+            }
+        }
+    }
+    listener
+}
+
+fn refuses_everybody(place: Place, option: &str, report: &mut Report) {
+    let problem = Problem::new(
+        "every client will be refused: anonymous clients are not allowed, and there is no other way \
+         to authenticate yet",
+        "write `allow_anonymous true` if everybody who can reach the listener may connect",
+    );
+    report.warning(place, option, problem);
+}
+
+/// Finds listeners that cannot both be opened.
+fn check_addresses(listeners: &[ListenerDraft], report: &mut Report) {
+    let mut places = BTreeMap::new();
+    for listener in listeners {
+        let address = &listener.listener.address;
+        let key = match address {
+            Address::Host { host, .. } => host.to_ascii_lowercase(),
+            Address::Unix { path } => path.clone(),
+            Address::Any { .. } | Address::Loopback { .. } => String::new(),
+        };
+        let is_chosen_by_system = address.port() == 0 && !matches!(address, Address::Unix { .. });
+        if is_chosen_by_system {
+            continue;
+        }
+        let key = (address.port(), key, listener.listener.bind_interface.clone());
+        if let Some(before) = places.insert(key, listener.place) {
+            let what = format!("{} listens there already", report.name(before));
+            let problem = Problem::new(what, "choose another port, or remove one of them");
+            report.error(listener.place, "listener", problem);
+        }
+    }
+}
+
+fn check_water(server: &ServerConfig, seen: &Seen, report: &mut Report) {
+    let (low, high) = (server.broker.output_low_water, server.broker.output_high_water);
+    if low < high {
+        return;
+    }
+    let places = ["output_low_water", "output_high_water"]
+        .into_iter()
+        .filter_map(|option| seen.get(&(option, None)).map(|place| (place.order, option, *place)));
+    if let Some((_, option, place)) = places.max_by_key(|(order, ..)| *order) {
+        let what = format!("output_low_water ({low}) is not below output_high_water ({high})");
+        report.error(place, option, Problem::new(what, "choose a lower output_low_water"));
+    }
+}

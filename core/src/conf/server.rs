@@ -1,0 +1,239 @@
+//! What a server runs with, as plain data: the engine's part of the configuration and what only a
+//! process has (sockets, log, user). Nothing here opens, resolves or checks anything.
+
+use super::BrokerConfig;
+use super::ListenerConfig;
+
+/// The port of MQTT.
+pub const MQTT_PORT: u16 = 1883;
+/// The port of HTTP and WebSocket where nothing is configured.
+pub const HTTP_PORT: u16 = 9001;
+
+/// Everything that a broker process needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// What holds for the broker as a whole.
+    pub broker: BrokerConfig,
+    /// The listeners, in the order of the configuration; at least one. The index is the listener's
+    /// number in the engine.
+    pub listeners: Vec<Listener>,
+    /// No listener was configured: those of `listeners` are ours, on loopback.
+    pub local_only: bool,
+    /// The log.
+    pub log: LogConfig,
+    /// Where the process identifier is written; `None` = nowhere.
+    pub pid_file: Option<String>,
+    /// The user to become when started as root; `None` = `mosquitto` or `nobody`, as Mosquitto does.
+    pub user: Option<String>,
+    /// `TCP_NODELAY`: output is gathered per turn, so delaying it further gains nothing.
+    pub set_tcp_nodelay: bool,
+    /// Shards, each a thread; `None` = as many as suit the machine.
+    pub worker_threads: Option<u16>,
+}
+
+/// One listener; it may open several sockets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// What the engine knows of it.
+    pub engine: ListenerConfig,
+    /// Where it was configured, for messages: `mosquitto.conf:12`.
+    pub place: String,
+    /// Where it listens.
+    pub address: Address,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The only address family; `None` = both.
+    pub socket_domain: Option<SocketDomain>,
+    /// The network interface to bind to; `None` = all.
+    pub bind_interface: Option<String>,
+    /// Connections at a time; `None` = no limit.
+    pub max_connections: Option<u32>,
+    /// The values of `Origin` that a WebSocket may have; empty = any.
+    pub websockets_origin: Vec<String>,
+}
+
+/// Where a listener listens. Port 0 lets the system choose one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// All addresses of this machine.
+    Any {
+        /// The TCP port.
+        port: u16,
+    },
+    /// 127.0.0.1 and ::1.
+    Loopback {
+        /// The TCP port.
+        port: u16,
+    },
+    /// A host name or an IP address (without brackets).
+    Host {
+        /// The name or address.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix {
+        /// Its path.
+        path: String,
+    },
+}
+
+impl Address {
+    /// The TCP port; 0 for a Unix socket, too.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Any { port } | Self::Loopback { port } | Self::Host { port, .. } => *port,
+            Self::Unix { .. } => 0,
+        }
+    }
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT over a byte stream.
+    Mqtt,
+    /// MQTT over WebSocket, at any path.
+    Websockets,
+    /// The page, `/metrics` and `/health`, and WebSocket at `/mqtt`.
+    HttpApi,
+    /// The same for this machine alone, where nothing is configured: WebSocket at `/mqtt` and `/`,
+    /// and only a loopback `Host` and an absent or loopback `Origin`.
+    LocalHttp,
+}
+
+/// `socket_domain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketDomain {
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+/// What the log writes, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogConfig {
+    /// Every `log_dest`; empty = no log.
+    pub destinations: Vec<LogDestination>,
+    /// Every `log_type`.
+    pub types: LogTypes,
+    /// Whether lines begin with the time.
+    pub timestamp: bool,
+    /// The time in the manner of strftime; `None` = seconds since 1970.
+    pub timestamp_format: Option<String>,
+    /// Whether clients that come and go are logged.
+    pub connection_messages: bool,
+}
+
+/// `log_dest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogDestination {
+    /// A file, appended to.
+    File(String),
+    /// The standard error output.
+    Stderr,
+    /// The standard output.
+    Stdout,
+    /// The system's log.
+    Syslog,
+}
+
+/// A kind of log line, as `log_type` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum LogType {
+    /// `error`
+    Error = 1,
+    /// `warning`
+    Warning = 2,
+    /// `notice`
+    Notice = 4,
+    /// `information`
+    Information = 8,
+    /// `debug`
+    Debug = 16,
+    /// `subscribe`
+    Subscribe = 32,
+    /// `unsubscribe`
+    Unsubscribe = 64,
+    /// `websockets`
+    Websockets = 128,
+}
+
+/// A set of [`LogType`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogTypes(u16);
+
+impl LogTypes {
+    /// No line at all.
+    pub const NONE: Self = Self(0);
+    /// Every line (`-v`).
+    pub const ALL: Self = Self(0xFF);
+    /// Errors, warnings, notices and information.
+    pub const DEFAULT: Self = Self(0x0F);
+
+    /// These, and `kind`.
+    #[must_use]
+    pub const fn with(self, kind: LogType) -> Self {
+        Self(self.0 | kind as u16)
+    }
+
+    /// Whether `kind` is one of them.
+    pub const fn has(self, kind: LogType) -> bool {
+        self.0 & kind as u16 != 0
+    }
+}
+
+impl ServerConfig {
+    /// A broker without a configuration: MQTT on 1883, HTTP with WebSocket on 9001, for this machine
+    /// alone and anonymous.
+    pub fn no_arguments() -> Self {
+        let mut config = Self::port_only(MQTT_PORT);
+        config.listeners.push(Listener::local(HTTP_PORT, Protocol::LocalHttp));
+        config
+    }
+
+    /// A broker with a port and no configuration (`-p`): MQTT for this machine alone, anonymous.
+    pub fn port_only(port: u16) -> Self {
+        Self {
+            broker: BrokerConfig::default(),
+            listeners: vec![Listener::local(port, Protocol::Mqtt)],
+            local_only: true,
+            log: LogConfig::default(),
+            pid_file: None,
+            user: None,
+            set_tcp_nodelay: true,
+            worker_threads: None,
+        }
+    }
+}
+
+impl Listener {
+    /// A listener on loopback for anonymous clients.
+    pub fn local(port: u16, protocol: Protocol) -> Self {
+        Self {
+            engine: ListenerConfig::default(),
+            place: "no configuration".into(),
+            address: Address::Loopback { port },
+            protocol,
+            socket_domain: None,
+            bind_interface: None,
+            max_connections: None,
+            websockets_origin: Vec::new(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            destinations: vec![LogDestination::Stderr],
+            types: LogTypes::DEFAULT,
+            timestamp: true,
+            timestamp_format: None,
+            connection_messages: true,
+        }
+    }
+}

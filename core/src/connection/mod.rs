@@ -1,0 +1,205 @@
+//! One network connection, beside the Broker: its decoder, aliases, clocks and output. Never sees
+//! another connection, and decides nothing about sessions.
+
+mod alias;
+mod output;
+
+pub(crate) use alias::{AliasError, IncomingAliases, OutgoingAliases};
+pub(crate) use output::{Frames, Output};
+
+use crate::codec::{Decoder, Role};
+use crate::engine::{ConnectionId, Peer};
+use crate::packet::Version;
+use crate::session::SessionKey;
+use crate::state::{RestoreError, Sink, Source, State};
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing but CONNECT may come.
+    AwaitConnect,
+    /// CONNECT was accepted.
+    Connected(SessionKey),
+}
+
+/// A network connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) listener: u16,
+    pub(crate) phase: Phase,
+    /// Client Identifier, once CONNECT was accepted.
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) version: Version,
+    /// Maximum Packet Size of the client; `u32::MAX` = no limit.
+    pub(crate) maximum_packet_size: u32,
+    pub(crate) decoder: Decoder,
+    pub(crate) aliases_in: IncomingAliases,
+    pub(crate) aliases_out: OutgoingAliases,
+    pub(crate) output: Output,
+    /// When the last whole packet came [MQTT-3.1.2-22].
+    pub(crate) last_packet: Instant,
+    /// Since when an unfinished packet has been waiting.
+    pub(crate) partial_since: Option<Instant>,
+    /// Effective Keep Alive, seconds; 0 = off.
+    pub(crate) keep_alive: u16,
+    /// When its timer is due.
+    pub(crate) timer: Option<Instant>,
+    /// Since when its backlog is above the high mark, and so it is not read.
+    pub(crate) blocked_since: Option<Instant>,
+    /// Since when it is not read because a link lacks credit.
+    pub(crate) held_since: Option<Instant>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, peer: Peer, listener: u16, now: Instant) -> Self {
+        Self {
+            id,
+            peer: Arc::new(peer),
+            listener,
+            phase: Phase::AwaitConnect,
+            client_id: None,
+            version: Version::V4,
+            maximum_packet_size: u32::MAX,
+            decoder: Decoder::new(Role::Server),
+            aliases_in: IncomingAliases::default(),
+            aliases_out: OutgoingAliases::default(),
+            output: Output::default(),
+            last_packet: now,
+            partial_since: None,
+            keep_alive: 0,
+            timer: None,
+            blocked_since: None,
+            held_since: None,
+        }
+    }
+
+    pub(crate) const fn session(&self) -> Option<SessionKey> {
+        match self.phase {
+            Phase::AwaitConnect => None,
+            Phase::Connected(key) => Some(key),
+        }
+    }
+
+    /// Whether the driver was asked not to read.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.blocked_since.is_some() || self.held_since.is_some()
+    }
+
+    /// When the Keep Alive runs out: one and a half times after the last packet.
+    pub(crate) fn keep_alive_end(&self) -> Option<Instant> {
+        let millis = u64::from(self.keep_alive) * 1500;
+        (self.keep_alive > 0).then(|| self.last_packet.plus_millis(millis))
+    }
+
+    pub(crate) fn footprint(&self) -> u64 {
+        192 + self.decoder.buffered().len() as u64
+            + self.output.len()
+            + self.aliases_in.footprint()
+            + self.aliases_out.footprint()
+    }
+}
+
+impl State for Connection {
+    fn save(&self, to: &mut dyn Sink) {
+        self.id.0.save(to);
+        self.peer.save(to);
+        self.listener.save(to);
+        self.session().save(to);
+        self.client_id.save(to);
+        self.version.save(to);
+        self.maximum_packet_size.save(to);
+        self.decoder.save(to);
+        self.aliases_in.save(to);
+        self.aliases_out.save(to);
+        self.output.save(to);
+        self.last_packet.save(to);
+        self.partial_since.save(to);
+        self.keep_alive.save(to);
+        self.timer.save(to);
+        self.blocked_since.save(to);
+        self.held_since.save(to);
+    }
+
+    fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
+        let id = ConnectionId(u64::load(from)?);
+        let peer = Arc::new(Peer::load(from)?);
+        let listener = State::load(from)?;
+        let session: Option<SessionKey> = State::load(from)?;
+        Ok(Self {
+            id,
+            peer,
+            listener,
+            phase: session.map_or(Phase::AwaitConnect, Phase::Connected),
+            client_id: State::load(from)?,
+            version: State::load(from)?,
+            maximum_packet_size: State::load(from)?,
+            decoder: State::load(from)?,
+            aliases_in: State::load(from)?,
+            aliases_out: State::load(from)?,
+            output: State::load(from)?,
+            last_packet: State::load(from)?,
+            partial_since: State::load(from)?,
+            keep_alive: State::load(from)?,
+            timer: State::load(from)?,
+            blocked_since: State::load(from)?,
+            held_since: State::load(from)?,
+        })
+    }
+}
+
+impl State for Decoder {
+    fn save(&self, to: &mut dyn Sink) {
+        self.version().save(to);
+        let buffered = self.buffered();
+        u32::try_from(buffered.len()).unwrap_or(u32::MAX).save(to);
+        to.payload(buffered);
+    }
+
+    fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
+        let version = State::load(from)?;
+        let len = from.len("undecoded bytes")?;
+        let partial = from.take(len, "undecoded bytes")?.to_vec();
+        Ok(Self::from_parts(Role::Server, version, partial))
+    }
+}
+
+impl State for Peer {
+    fn save(&self, to: &mut dyn Sink) {
+        match self {
+            Self::Ip { address: core::net::IpAddr::V4(address), port } => {
+                4u8.save(to);
+                to.bytes(&address.octets());
+                port.save(to);
+            }
+            Self::Ip { address: core::net::IpAddr::V6(address), port } => {
+                6u8.save(to);
+                to.bytes(&address.octets());
+                port.save(to);
+            }
+            Self::Unix => 1u8.save(to),
+            Self::Local => 0u8.save(to),
+        }
+    }
+
+    fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
+        let kind = u8::load(from)?;
+        let address: core::net::IpAddr = match kind {
+            0 => return Ok(Self::Local),
+            1 => return Ok(Self::Unix),
+            4 => {
+                let octets = from.take(4, "address")?;
+                <[u8; 4]>::try_from(octets).map_err(|_| from.error("address"))?.into()
+            }
+            6 => {
+                let octets = from.take(16, "address")?;
+                <[u8; 16]>::try_from(octets).map_err(|_| from.error("address"))?.into()
+            }
+            _ => return Err(from.error("peer")),
+        };
+        Ok(Self::Ip { address, port: State::load(from)? })
+    }
+}

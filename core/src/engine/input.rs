@@ -1,0 +1,139 @@
+//! What a driver tells the engine: one closed enum, which is also the alphabet of recordings, of
+//! the fuzzer and of the simulator. Never holds a handle of the operating system.
+
+use super::LinkMessage;
+use crate::time::WallClock;
+use core::fmt;
+use core::net::IpAddr;
+use std::sync::Arc;
+
+/// One network connection, numbered by the driver; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// One shard of a broker: an engine of its own, joined to the others by links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// Where a connection comes from, for logs, limits and rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An internet address.
+    Ip {
+        /// Address of the client.
+        address: IpAddr,
+        /// Port of the client.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix,
+    /// Inside this process or page.
+    Local,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip { address: IpAddr::V4(address), port } => write!(f, "{address}:{port}"),
+            Self::Ip { address: IpAddr::V6(address), port } => write!(f, "[{address}]:{port}"),
+            Self::Unix => f.write_str("unix socket"),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+/// One thing that happened outside the engine.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A turn begins: every output buffer has been taken whole, byte budgets start anew, timers
+    /// that are due fire. Wall-clock time is for `$SYS` and expiry alone.
+    Turn {
+        /// The wall clock.
+        wall: WallClock,
+    },
+    /// A connection was accepted on the listener with this index in the configuration.
+    Opened {
+        /// The new connection.
+        conn: ConnectionId,
+        /// Its other end.
+        peer: Peer,
+        /// Index of the listener in the configuration.
+        listener: u16,
+    },
+    /// Bytes of the MQTT stream arrived, cut anywhere.
+    Bytes {
+        /// The connection.
+        conn: ConnectionId,
+        /// What arrived.
+        chunk: &'a [u8],
+    },
+    /// The transport is gone. Not sent after an `Effect::Close` for the same connection.
+    Closed {
+        /// The connection.
+        conn: ConnectionId,
+        /// How it ended.
+        cause: TransportEnd,
+    },
+    /// The bytes that the driver holds for a connection, because its socket takes no more, crossed
+    /// a mark. The marks are those of the configuration.
+    Water {
+        /// The connection.
+        conn: ConnectionId,
+        /// The mark that was crossed.
+        level: Water,
+    },
+    /// A message from another shard.
+    Link {
+        /// The shard that sent it.
+        peer: ShardId,
+        /// The message.
+        message: LinkMessage,
+    },
+    /// A command of whoever runs the broker.
+    Admin {
+        /// Comes back in the answer.
+        request: u64,
+        /// What to do.
+        command: AdminCommand,
+    },
+    /// From now on this configuration holds.
+    Reconfigured(Arc<super::Config>),
+}
+
+/// How a transport ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportEnd {
+    /// The peer closed its side.
+    Eof,
+    /// The connection broke (reset, unreachable, WebSocket violation).
+    Broken,
+}
+
+/// A mark of the driver's send backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Water {
+    /// Above the high mark: send nothing but what cannot wait.
+    High,
+    /// Back below the low mark.
+    Low,
+}
+
+/// Commands of the administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// The server stops: 5.0 clients get DISCONNECT 0x8B, wills are published, everything closes.
+    Shutdown,
+    /// Disconnects the client with this Client Identifier (0x98); its will is published.
+    Disconnect {
+        /// Client Identifier.
+        client_id: String,
+    },
+    /// Asks for the counters.
+    Stats,
+}

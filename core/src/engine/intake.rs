@@ -1,0 +1,342 @@
+//! The engine's side of reading: bytes become packets, CONNECT comes first, aliases are resolved,
+//! clocks are watched; then the packet goes to the broker.
+
+use super::{CloseReason, ConnectionId, Direction, Effect, Engine, Observer, PacketSeen};
+use crate::broker::{Applicant, Next, TimerKey, Violation};
+use crate::codec::{DecodeError, Decoder, Limits};
+use crate::connection::{AliasError, Connection, IncomingAliases, Phase};
+use crate::packet::{Connect, Packet, Publish, ReasonCode, Version};
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// How long a connection may stay blocked because the client does not read, at least.
+const BLOCKED_SECS_MIN: u64 = 120;
+
+impl<O: Observer> Engine<O> {
+    pub(super) fn bytes(
+        &mut self,
+        now: Instant,
+        conn: ConnectionId,
+        chunk: &[u8],
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(slot) = self.links.find(conn) else { return };
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        let mut decoder = core::mem::take(&mut connection.decoder);
+        let mut aliases = core::mem::take(&mut connection.aliases_in);
+        self.broker.stats.bytes_received += chunk.len() as u64;
+        let packets_before = self.broker.stats.packets_received;
+        let open = self.packets(now, slot, chunk, &mut decoder, &mut aliases, effects);
+        if !open {
+            return;
+        }
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        decoder.release();
+        let partial = !decoder.buffered().is_empty();
+        connection.decoder = decoder;
+        connection.aliases_in = aliases;
+        // A stream that is cut in the middle of a packet each time is not one unfinished packet.
+        let progress = self.broker.stats.packets_received != packets_before;
+        let was_partial = connection.partial_since.is_some();
+        if partial != was_partial || progress {
+            connection.partial_since = partial.then_some(now);
+        }
+        if partial != was_partial && connection.phase != Phase::AwaitConnect {
+            self.arm(now, slot);
+        }
+    }
+
+    /// Handles all packets in `chunk`; `false` if the connection is gone.
+    fn packets(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        chunk: &[u8],
+        decoder: &mut Decoder,
+        aliases: &mut IncomingAliases,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let limits = self.limits();
+        let mut rest = chunk;
+        loop {
+            match decoder.decode(rest, &limits) {
+                Err(error) => {
+                    self.malformed(now, slot, decoder.version(), error, effects);
+                    return false;
+                }
+                Ok((consumed, None)) => {
+                    rest = &rest[consumed..];
+                    if rest.is_empty() {
+                        return true;
+                    }
+                }
+                Ok((consumed, Some(frame))) => {
+                    rest = &rest[consumed..];
+                    self.seen(now, slot, &frame.packet, frame.bytes);
+                    if !self.packet(now, slot, &frame.packet, aliases, effects) {
+                        return false;
+                    }
+                    if rest.is_empty() {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let broker = &self.links.config.broker;
+        Limits {
+            max_packet_size: broker.max_packet_size,
+            max_connect_size: broker.max_connect_size,
+            max_user_properties: broker.max_user_properties,
+            max_properties: broker.max_properties,
+            ..Limits::default()
+        }
+    }
+
+    #[inline]
+    fn seen(&mut self, now: Instant, slot: u32, packet: &Packet<'_>, bytes: &[u8]) {
+        self.broker.stats.packets_received += 1;
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        connection.last_packet = now;
+        if self.observer.wants_packets() {
+            let seen = PacketSeen {
+                conn: connection.id,
+                direction: Direction::In,
+                version: match packet {
+                    Packet::Connect(connect) => connect.version,
+                    _ => connection.version,
+                },
+                packet_type: packet.packet_type(),
+                packet: Some(packet),
+                bytes,
+            };
+            self.observer.packet(now, &seen);
+        }
+    }
+
+    /// Handles one packet; `false` if the connection is gone.
+    fn packet(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        packet: &Packet<'_>,
+        aliases: &mut IncomingAliases,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(connection) = self.links.slots.get(slot) else { return false };
+        let id = connection.id;
+        let Phase::Connected(key) = connection.phase else {
+            return match packet {
+                Packet::Connect(connect) => self.connect(now, slot, connect, aliases, effects),
+                _ => false,
+            };
+        };
+        let result = match packet {
+            Packet::Publish(publish) if publish.properties.topic_alias.is_some() => {
+                match resolve(publish, aliases) {
+                    Ok(resolved) => {
+                        let (broker, mut out) = self.parts(now, effects);
+                        broker.handle(now, key, &Packet::Publish(resolved), &mut out)
+                    }
+                    Err(violation) => Err(violation),
+                }
+            }
+            _ => {
+                let (broker, mut out) = self.parts(now, effects);
+                broker.handle(now, key, packet, &mut out)
+            }
+        };
+        match result {
+            Ok(Next::Continue) => self.links.slots.get(slot).is_some_and(|c| c.id == id),
+            Ok(Next::Disconnected(code)) => {
+                let (broker, mut out) = self.parts(now, effects);
+                out.remove(slot, CloseReason::ClientDisconnected(code), broker);
+                false
+            }
+            Err(Violation { code, detail }) => {
+                self.broker.stats.protocol_errors += 1;
+                let reason = CloseReason::Violation { code, detail };
+                self.dismiss(now, slot, code, reason, effects);
+                false
+            }
+        }
+    }
+
+    fn connect(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        connect: &Connect<'_>,
+        aliases: &mut IncomingAliases,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let config = Arc::clone(&self.links.config);
+        let Some(connection) = self.links.slots.get_mut(slot) else { return false };
+        let (conn, listener) = (connection.id, connection.listener);
+        connection.version = connect.version;
+        connection.maximum_packet_size = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+        if let Some(listener) = config.listeners.get(usize::from(listener))
+            && connect.version == Version::V5
+        {
+            aliases.allow(listener.max_topic_alias);
+            let wanted = connect.properties.topic_alias_maximum.unwrap_or(0);
+            connection.aliases_out.allow(wanted.min(listener.max_topic_alias_broker));
+        }
+        let peer = Arc::clone(&connection.peer);
+        let applicant = Applicant { slot, conn, peer: &peer, listener };
+        let (broker, mut out) = self.parts(now, effects);
+        match broker.connect(now, applicant, connect, &mut out) {
+            Ok(accepted) => {
+                let Some(connection) = self.links.slots.get_mut(slot) else { return false };
+                connection.phase = Phase::Connected(accepted.session);
+                connection.client_id = Some(accepted.client_id);
+                connection.keep_alive = accepted.keep_alive;
+                connection.partial_since = None;
+                self.arm(now, slot);
+                true
+            }
+            Err(refusal) => {
+                self.refuse(now, slot, refusal.code, refusal.detail, effects);
+                false
+            }
+        }
+    }
+
+    /// Answers bytes that are no packet, where the standard has an answer, and closes: nobody else
+    /// notices.
+    fn malformed(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        version: Option<Version>,
+        error: DecodeError,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.broker.stats.protocol_errors += 1;
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        if connection.phase == Phase::AwaitConnect {
+            // Only a CONNECT that could be told apart is answered [MQTT-3.1.4-1].
+            if let (Some(version), Some(code)) = (error.version.or(version), error.reason_code()) {
+                connection.version = version;
+                if version.is_v5() || code.v3_connect_code().is_some() {
+                    let (_, mut out) = self.parts(now, effects);
+                    out.write(slot, &refusing(code));
+                }
+            }
+            self.broker.stats.connects_refused += 1;
+        } else if connection.version.is_v5()
+            && let Some(code) = error.reason_code()
+        {
+            let (_, mut out) = self.parts(now, effects);
+            out.write(slot, &Packet::Disconnect(crate::packet::Disconnect::new(code)));
+        }
+        self.lose(now, slot, CloseReason::Malformed(error), effects);
+    }
+
+    /// Arms the timer of a connection for what is due first.
+    pub(super) fn arm(&mut self, now: Instant, slot: u32) {
+        let broker_config = &self.links.config.broker;
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        let due =
+            due(connection, broker_config.connect_timeout_secs, broker_config.packet_timeout_secs);
+        let due = due.map(|at| at.max(now));
+        if due == connection.timer {
+            return;
+        }
+        if let Some(at) = connection.timer {
+            self.broker.timers.disarm(at, TimerKey::Connection(slot));
+        }
+        if let Some(at) = due {
+            self.broker.timers.arm(at, TimerKey::Connection(slot));
+        }
+        connection.timer = due;
+    }
+
+    /// A connection's timer fired: perhaps a packet came since it was armed.
+    pub(super) fn connection_timer(&mut self, now: Instant, slot: u32, effects: &mut Vec<Effect>) {
+        let broker_config = &self.links.config.broker;
+        let (connect_secs, packet_secs) =
+            (broker_config.connect_timeout_secs, broker_config.packet_timeout_secs);
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        connection.timer = None;
+        let due = due(connection, connect_secs, packet_secs);
+        if due.is_none_or(|at| at > now) {
+            self.arm(now, slot);
+            return;
+        }
+        if connection.held_since.is_some() {
+            connection.last_packet = now;
+            self.arm(now, slot);
+        } else if connection.phase == Phase::AwaitConnect {
+            self.broker.stats.slow_closed += 1;
+            self.lose(now, slot, CloseReason::ConnectTimeout, effects);
+        } else if connection.blocked_since.is_some() {
+            self.broker.stats.slow_closed += 1;
+            let (code, detail) =
+                (ReasonCode::QuotaExceeded, "the client does not read what it is sent");
+            self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
+        } else if connection.keep_alive_end().is_some_and(|at| at <= now) {
+            self.broker.stats.keep_alive_timeouts += 1;
+            let reason = CloseReason::KeepAliveTimeout;
+            self.dismiss(now, slot, ReasonCode::KeepAliveTimeout, reason, effects);
+        } else {
+            self.broker.stats.slow_closed += 1;
+            let reason = CloseReason::PacketTimeout;
+            self.dismiss(now, slot, ReasonCode::MalformedPacket, reason, effects);
+        }
+    }
+}
+
+/// When the first time-out of a connection is due. While it is blocked its Keep Alive rests, for
+/// we do not read it.
+fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
+    if connection.phase == Phase::AwaitConnect {
+        let limit = u64::from(connect_secs);
+        return (limit > 0).then(|| connection.last_packet.plus_secs(limit));
+    }
+    if connection.held_since.is_some() {
+        // It looks again later; the release moves the Keep Alive on.
+        return connection.keep_alive_end().map(|at| at.plus_secs(BLOCKED_SECS_MIN));
+    }
+    if let Some(since) = connection.blocked_since {
+        let patience = BLOCKED_SECS_MIN.max(u64::from(connection.keep_alive) * 9 / 2);
+        return Some(since.plus_secs(patience));
+    }
+    let partial = connection.partial_since.filter(|_| packet_secs > 0);
+    let partial = partial.map(|since| since.plus_secs(u64::from(packet_secs)));
+    match (connection.keep_alive_end(), partial) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The PUBLISH under the topic that its alias stands for.
+fn resolve<'a>(
+    publish: &Publish<'a>,
+    aliases: &'a mut IncomingAliases,
+) -> Result<Publish<'a>, Violation> {
+    let mut resolved = publish.clone();
+    if let Some(alias) = resolved.properties.topic_alias.take() {
+        resolved.topic = aliases.resolve(publish.topic, alias).map_err(|error| match error {
+            AliasError::OverMaximum => Violation::new(
+                ReasonCode::TopicAliasInvalid,
+                "Topic Alias over the Topic Alias Maximum [MQTT-3.3.2-9]",
+            ),
+            AliasError::Unknown => Violation::new(
+                ReasonCode::ProtocolError,
+                "an empty topic with a Topic Alias that stands for nothing (§3.3.2.3.4)",
+            ),
+        })?;
+    }
+    Ok(resolved)
+}
+
+fn refusing(code: ReasonCode) -> Packet<'static> {
+    Packet::Connack(crate::packet::Connack {
+        session_present: false,
+        reason: code,
+        properties: crate::packet::ConnackProperties::default(),
+    })
+}

@@ -1,0 +1,179 @@
+//! A Session (MQTT 5.0 §4.1): what the broker remembers of a client, connected or not. Knows no
+//! connection and no codec; it remembers, and the broker decides.
+
+mod incoming;
+mod inflight;
+mod queue;
+mod subscription;
+
+pub(crate) use incoming::{Arrival, Incoming};
+pub(crate) use inflight::{AckOutcome, InFlightState, Outgoing};
+pub(crate) use queue::{Delivery, Queue, QueueLimits};
+pub(crate) use subscription::{RetainedCursor, Subscription};
+
+use crate::message::Message;
+use crate::packet::Version;
+use crate::state::{RestoreError, Sink, Source, State, state};
+use crate::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A Session within its engine: slot and generation, so that a stale key finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+state!(SessionKey { slot, generation });
+
+/// `u32::MAX` as a Session Expiry Interval: the Session does not expire (§3.1.2.11.2).
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// The connection that a Session is attached to, as far as the broker needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// Slot of the connection in the engine.
+    pub(crate) slot: u32,
+    /// Maximum Packet Size of the client; `u32::MAX` = no limit.
+    pub(crate) maximum_packet_size: u32,
+    /// How many QoS 1 and 2 PUBLISH may be unacknowledged: the client's Receive Maximum, and ours.
+    pub(crate) receive_maximum: u16,
+    /// Request Problem Information.
+    pub(crate) problem_information: bool,
+}
+
+state!(Attached { slot, maximum_packet_size, receive_maximum, problem_information });
+
+/// A Will Message that waits for its connection to end, or for its delay.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingWill {
+    pub(crate) message: Message,
+    pub(crate) delay_secs: u32,
+}
+
+state!(PendingWill { message, delay_secs });
+
+/// A Session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) generation: u32,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) username: Option<Box<str>>,
+    /// Version of the present or last connection.
+    pub(crate) version: Version,
+    /// Listener of the present or last connection.
+    pub(crate) listener: u16,
+    /// Prefix of every topic of this client (`mount_point`).
+    pub(crate) mount: Option<Arc<str>>,
+    /// Session Expiry Interval, seconds; [`NEVER`] = does not expire.
+    pub(crate) expiry_interval: u32,
+    /// When it expires; set while no connection is attached and the interval is finite.
+    pub(crate) expires: Option<Instant>,
+    /// When the Will is published; set while it is delayed.
+    pub(crate) will_due: Option<Instant>,
+    pub(crate) attached: Option<Attached>,
+    pub(crate) will: Option<Box<PendingWill>>,
+    /// By Topic Filter, with `$share/…` and mount point as subscribed.
+    pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// Retained messages still to be sent for new subscriptions.
+    pub(crate) replays: VecDeque<RetainedCursor>,
+    pub(crate) incoming: Incoming,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) queue: Queue,
+    /// Whether it waits for its turn to send what it holds.
+    pub(crate) pending: bool,
+    /// Scratch of the fan-out: the publish that last matched it, and where it stands in the list.
+    pub(crate) mark: (u64, u32),
+}
+
+impl State for Session {
+    fn save(&self, to: &mut dyn Sink) {
+        self.generation.save(to);
+        self.client_id.save(to);
+        self.username.save(to);
+        self.version.save(to);
+        self.listener.save(to);
+        self.mount.save(to);
+        self.expiry_interval.save(to);
+        self.expires.save(to);
+        self.will_due.save(to);
+        self.attached.save(to);
+        self.will.save(to);
+        self.subscriptions.save(to);
+        self.replays.save(to);
+        self.incoming.save(to);
+        self.outgoing.save(to);
+        self.queue.save(to);
+        self.pending.save(to);
+    }
+
+    fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
+        Ok(Self {
+            generation: State::load(from)?,
+            client_id: State::load(from)?,
+            username: State::load(from)?,
+            version: State::load(from)?,
+            listener: State::load(from)?,
+            mount: State::load(from)?,
+            expiry_interval: State::load(from)?,
+            expires: State::load(from)?,
+            will_due: State::load(from)?,
+            attached: State::load(from)?,
+            will: State::load(from)?,
+            subscriptions: State::load(from)?,
+            replays: State::load(from)?,
+            incoming: State::load(from)?,
+            outgoing: State::load(from)?,
+            queue: State::load(from)?,
+            pending: State::load(from)?,
+            mark: (0, 0),
+        })
+    }
+}
+
+impl Session {
+    pub(crate) fn new(generation: u32, client_id: Arc<str>, version: Version) -> Self {
+        Self {
+            generation,
+            client_id,
+            username: None,
+            version,
+            listener: 0,
+            mount: None,
+            expiry_interval: 0,
+            expires: None,
+            will_due: None,
+            attached: None,
+            will: None,
+            subscriptions: BTreeMap::new(),
+            replays: VecDeque::new(),
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
+            queue: Queue::default(),
+            pending: false,
+            mark: (0, 0),
+        }
+    }
+
+    /// Whether something waits to be sent to the client.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty() || self.outgoing.has_unsent() || !self.replays.is_empty()
+    }
+
+    /// Bytes it holds, by a formula of lengths: the same on every machine.
+    pub(crate) fn footprint(&self) -> u64 {
+        let subscriptions: u64 =
+            self.subscriptions.keys().map(|filter| 64 + filter.len() as u64).sum();
+        let will = self.will.as_ref().map_or(0, |will| 96 + will.message.weight());
+        let name = self.username.as_ref().map_or(0, |name| name.len() as u64);
+        256 + self.client_id.len() as u64
+            + name
+            + subscriptions
+            + will
+            + self.queue.footprint()
+            + self.outgoing.footprint()
+            + self.incoming.footprint()
+            + self.replays.iter().map(RetainedCursor::footprint).sum::<u64>()
+    }
+}

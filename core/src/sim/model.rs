@@ -1,0 +1,216 @@
+//! What the oracle knows of sessions and messages: what each session is owed, what it got, which
+//! exchanges are open. Plain data with slow and obvious rules; it never asks the engine.
+
+use super::watch::{ConnectNote, WillNote};
+use crate::packet::{QoS, RetainHandling, SubscriptionOptions};
+use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message of a simulated publisher: who published it, and the how manieth of his it is; 0 is his
+/// Will.
+pub(super) type MessageId = (u32, u32);
+
+/// The payload that says which message it is.
+pub(super) fn payload_of((publisher, number): MessageId, len: usize) -> Vec<u8> {
+    let mut payload = format!("m{publisher}-{number};").into_bytes();
+    payload.resize(payload.len().max(len), b'.');
+    payload
+}
+
+/// The message that a payload says it is.
+pub(super) fn message_of(payload: &[u8]) -> Option<MessageId> {
+    let end = payload.iter().position(|byte| *byte == b';')?;
+    let text = core::str::from_utf8(&payload[..end]).ok()?;
+    let (publisher, number) = text.strip_prefix('m')?.split_once('-')?;
+    Some((publisher.parse().ok()?, number.parse().ok()?))
+}
+
+/// A message that reached the engine.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) topic: String,
+    pub(super) qos: QoS,
+    pub(super) len: usize,
+    pub(super) expires: Option<Instant>,
+    /// Until when it was the retained message of its topic, if it ever was.
+    pub(super) retained_until: Option<Instant>,
+    /// When it reached the engine last.
+    pub(super) at: Instant,
+    /// Groups it went to, and whether somebody may have lost it lawfully.
+    pub(super) groups: BTreeSet<String>,
+    pub(super) group_received: u32,
+    pub(super) group_excused: bool,
+    pub(super) arrivals: u32,
+}
+
+/// How a message may look at a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Looks {
+    pub(super) qos: QoS,
+    pub(super) ids: Vec<u32>,
+    pub(super) retain: bool,
+}
+
+/// What a session is owed of one message.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    /// How often it was sent to this session.
+    pub(super) expected: u32,
+    pub(super) looks: Vec<Looks>,
+    /// Its place among all arrivals, and that of its last repetition: it may have been dropped, or
+    /// lost as QoS 0, before.
+    pub(super) arrival: u64,
+    pub(super) last_arrival: u64,
+    pub(super) received: u32,
+    /// Of these, without DUP.
+    pub(super) fresh: u32,
+    /// Of these, with QoS 2.
+    pub(super) exact: u32,
+    /// It may have been dropped where a queue was full.
+    pub(super) excused: bool,
+}
+
+/// A subscription.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subscription {
+    pub(super) options: SubscriptionOptions,
+    pub(super) identifier: u32,
+}
+
+/// Retained messages asked for by a SUBSCRIBE.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    pub(super) filter: String,
+    pub(super) subscription: Subscription,
+    pub(super) conn: u64,
+    pub(super) at: Instant,
+    /// What was retained then.
+    pub(super) owed: Vec<MessageId>,
+}
+
+/// An exchange from the engine to a client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub(super) message: Option<MessageId>,
+    pub(super) qos: QoS,
+    pub(super) released: bool,
+    pub(super) sent_on: u64,
+}
+
+/// When a Will is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WillDue {
+    /// Not while the connection stands.
+    No,
+    At(Instant),
+}
+
+/// A session, from its beginning to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) client_id: String,
+    pub(super) connect: ConnectNote,
+    pub(super) attached: Option<u64>,
+    pub(super) ended: bool,
+    pub(super) expiry: u32,
+    pub(super) expires: Option<Instant>,
+    pub(super) will: Option<WillNote>,
+    pub(super) will_due: WillDue,
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
+    /// Shared subscriptions it ever had: full filter.
+    pub(super) shared_ever: BTreeSet<String>,
+    pub(super) replays: Vec<Replay>,
+    pub(super) owed: BTreeMap<MessageId, Owed>,
+    /// QoS 2 identifiers from the client.
+    pub(super) incoming: BTreeSet<u16>,
+    pub(super) flights: BTreeMap<u16, Flight>,
+    /// Last first delivery per publisher, topic, QoS published and delivered.
+    pub(super) order: BTreeMap<(u32, String, u8, u8), u64>,
+}
+
+impl Session {
+    pub(super) fn new(client_id: &str, connect: ConnectNote) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            connect,
+            attached: None,
+            ended: false,
+            expiry: 0,
+            expires: None,
+            will: None,
+            will_due: WillDue::No,
+            subscriptions: BTreeMap::new(),
+            shared_ever: BTreeSet::new(),
+            replays: Vec::new(),
+            owed: BTreeMap::new(),
+            incoming: BTreeSet::new(),
+            flights: BTreeMap::new(),
+            order: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a new connection would find it.
+    pub(super) fn is_alive(&self, now: Instant) -> bool {
+        let kept = self.attached.is_some() || self.expiry > 0;
+        !self.ended && kept && self.expires.is_none_or(|at| now < at)
+    }
+
+    /// How a message to `topic` shall look here, if a subscription matches; overlapping ones
+    /// joined.
+    pub(super) fn looks(
+        &self,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+        by_itself: bool,
+    ) -> Option<Looks> {
+        let mut found: Option<Looks> = None;
+        for (filter, subscription) in &self.subscriptions {
+            let options = subscription.options;
+            let not_me = options.no_local && by_itself;
+            if filter.starts_with("$share/") || not_me || !crate::topic::matches(filter, topic) {
+                continue;
+            }
+            let looks =
+                found.get_or_insert(Looks { qos: QoS::AtMostOnce, ids: Vec::new(), retain: false });
+            looks.qos = looks.qos.max(options.qos.min(qos));
+            looks.retain |= retain && options.retain_as_published;
+            if subscription.identifier > 0 && self.connect.version.is_v5() {
+                looks.ids.push(subscription.identifier);
+            }
+        }
+        if let Some(looks) = &mut found {
+            looks.ids.sort_unstable();
+        }
+        found
+    }
+
+    /// How many copies of a retained message its SUBSCRIBE packets may have asked for.
+    pub(super) fn replays_of(&self, topic: &str) -> u32 {
+        let matching = self.replays.iter().filter(|one| crate::topic::matches(&one.filter, topic));
+        u32::try_from(matching.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether `looks` is that of a retained message that a SUBSCRIBE asked for.
+    pub(super) fn is_replay(&self, message: &Message, looks: &Looks) -> bool {
+        let Some(until) = message.retained_until else { return false };
+        looks.retain
+            && self.replays.iter().any(|replay| {
+                let identifier = replay.subscription.identifier;
+                let ids: &[u32] = if identifier > 0 { &[identifier] } else { &[] };
+                until >= replay.at
+                    && crate::topic::matches(&replay.filter, &message.topic)
+                    && looks.qos == replay.subscription.options.qos.min(message.qos)
+                    && (looks.ids == ids || !self.connect.version.is_v5())
+            })
+    }
+
+    /// Whether a SUBSCRIBE with these options is owed retained messages.
+    pub(super) fn wants_retained(&self, filter: &str, options: SubscriptionOptions) -> bool {
+        match options.retain_handling {
+            RetainHandling::SendAtSubscribe => true,
+            RetainHandling::SendIfNew => !self.subscriptions.contains_key(filter),
+            RetainHandling::DoNotSend => false,
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The server's driver in the simulator: the turn of every driver (begin, read, handle, write each
+//! dirty connection once, close), over simulated sockets and links. It decides nothing that an engine decides.
+
+use super::clock::Clock;
+use super::watch::Watch;
+use super::world::World;
+use crate::engine::{
+    AdminReply, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer, ShardId, Water,
+};
+use crate::rng::Rng;
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A turn takes at least so long, microseconds.
+const TURN_US: u64 = 50;
+/// How long a driver goes on sending to a connection that the engine closed, seconds.
+const LINGER_SECS: u64 = 5;
+/// Reads of one connection in one turn, at most.
+const READS_MAX: u64 = 4;
+
+/// An engine and its driver.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) engine: Engine<Watch>,
+    pub(super) config: Arc<Config>,
+    pub(super) answers: Vec<(u64, AdminReply)>,
+    turn_at: Option<Instant>,
+    rests_until: Instant,
+    waters: Vec<(ConnectionId, Water)>,
+    effects: Vec<Effect>,
+    /// Messages from other shards, in order.
+    inbox: VecDeque<(ShardId, LinkMessage)>,
+}
+
+impl Node {
+    pub(super) fn new(config: Arc<Config>, seed: u64, clock: &Clock) -> Self {
+        let engine =
+            Engine::new(Arc::clone(&config), seed, clock.now(), clock.wall(), Watch::default());
+        Self {
+            engine,
+            config,
+            answers: Vec::new(),
+            turn_at: None,
+            rests_until: Instant::ZERO,
+            waters: Vec::new(),
+            effects: Vec::new(),
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// When the next turn begins; without `timers`, only if there is something in motion.
+    pub(super) fn next(&self, timers: bool) -> Option<Instant> {
+        let engine = self.engine.next_timeout().filter(|at| timers || *at == Instant::ZERO);
+        let at = match (self.turn_at, engine) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        Some(at.max(self.rests_until))
+    }
+
+    /// Something is ready: a turn begins soon.
+    pub(super) fn wants_turn(&mut self, now: Instant, rng: &mut Rng) {
+        if self.turn_at.is_none() {
+            self.turn_at = Some(Instant(now.0 + rng.below(2 * TURN_US)));
+        }
+    }
+}
+
+impl World {
+    /// One turn of an engine's driver.
+    pub(super) fn turn(&mut self, node: usize) {
+        let now = self.clock.now();
+        let wall = self.clock.wall();
+        self.nodes[node].turn_at = None;
+        self.nodes[node].rests_until = Instant(now.0 + TURN_US);
+        self.input(node, Input::Turn { wall });
+        for (conn, level) in core::mem::take(&mut self.nodes[node].waters) {
+            self.input(node, Input::Water { conn, level });
+        }
+        // Links come before what was read, and are handed over before anything is written: so
+        // whoever acts on an acknowledgement acts after all shards can know.
+        for _ in 0..self.nodes[node].inbox.len() {
+            let Some((peer, message)) = self.nodes[node].inbox.pop_front() else { break };
+            self.oracle.other_message();
+            self.input(node, Input::Link { peer, message });
+        }
+        for conn in self.ready(node) {
+            self.serve(node, conn);
+        }
+        self.hand_over(node);
+        self.write(node);
+        self.perform(node);
+        self.restore_perhaps(node);
+        self.oracle.end_of_turn(now, node);
+    }
+
+    /// Connections with something to handle, in any order.
+    fn ready(&mut self, node: usize) -> Vec<u64> {
+        let now = self.clock.now();
+        let wires = self.wires.iter();
+        let ready = wires.filter(|(_, wire)| wire.node == node && wire.wakes_server(now));
+        let mut ready: Vec<u64> = ready.map(|(conn, _)| *conn).collect();
+        for last in (1..ready.len()).rev() {
+            let other = usize::try_from(self.rng.below(last as u64 + 1)).unwrap_or(0);
+            ready.swap(last, other);
+        }
+        ready
+    }
+
+    /// Reads one connection and handles what came.
+    fn serve(&mut self, node: usize, conn: u64) {
+        let now = self.clock.now();
+        let id = ConnectionId(conn);
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        if !wire.server_open {
+            wire.server_open = true;
+            let listener = wire.listener;
+            self.input(node, Input::Opened { conn: id, peer: Peer::Local, listener });
+        }
+        for _ in 0..self.rng.between(1, READS_MAX) {
+            let Some(wire) = self.wires.get_mut(&conn) else { return };
+            if wire.paused || !wire.to_server.has_arrived() {
+                break;
+            }
+            let chunk = wire.to_server.read(&self.conditions, &mut self.rng);
+            let station = wire.station;
+            self.input(node, Input::Bytes { conn: id, chunk: &chunk });
+            self.write_client(conn, station);
+        }
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        if let Some(cause) = wire.to_server.ended(now) {
+            wire.server_done = true;
+            wire.to_server.abandon();
+            wire.server_backlog.clear();
+            self.input(node, Input::Closed { conn: id, cause });
+            let Some(wire) = self.wires.get_mut(&conn) else { return };
+            wire.to_client.finish(now, &self.conditions, &mut self.rng);
+            self.forget_if_over(conn);
+        } else if wire.wakes_server(now) {
+            self.nodes[node].wants_turn(now, &mut self.rng);
+        }
+    }
+
+    /// Hands an input to an engine, and to the oracle what the engine did with it.
+    pub(super) fn input(&mut self, node: usize, input: Input<'_>) {
+        let now = self.clock.now();
+        let one = &mut self.nodes[node];
+        one.engine.handle(now, input, &mut one.effects);
+        let seen = core::mem::take(&mut one.engine.observer_mut().seen);
+        for one in seen {
+            if let Some(trace) = &mut self.trace {
+                trace.push(super::oracle::trace_line(now, &one));
+            }
+            self.oracle.see(now, one);
+        }
+    }
+
+    /// Gives messages for other shards to them.
+    fn hand_over(&mut self, node: usize) {
+        let now = self.clock.now();
+        let from = self.nodes[node].config.shard;
+        let mut rest = Vec::new();
+        for effect in core::mem::take(&mut self.nodes[node].effects) {
+            let Effect::Link { peer, message } = effect else {
+                rest.push(effect);
+                continue;
+            };
+            if let Some(other) = self.nodes.iter_mut().find(|other| other.config.shard == peer) {
+                other.inbox.push_back((from, message));
+                other.wants_turn(now, &mut self.rng);
+            }
+        }
+        self.nodes[node].effects = rest;
+    }
+
+    /// Takes the output of each connection once and sends what its socket takes.
+    fn write(&mut self, node: usize) {
+        while let Some((id, mut bytes)) = self.nodes[node].engine.take_output() {
+            self.oracle.output(id, &bytes);
+            if let Some(wire) = self.wires.get_mut(&id.0)
+                && !wire.server_done
+            {
+                wire.server_backlog.append(&mut bytes);
+            }
+            bytes.clear();
+            self.nodes[node].engine.recycle(bytes);
+            self.write_server(id.0);
+        }
+        self.oracle.all_output_taken();
+    }
+
+    /// Sends what waits at the server's end of a connection, and watches the marks.
+    pub(super) fn write_server(&mut self, conn: u64) {
+        let now = self.clock.now();
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        wire.flush_server(now, &self.conditions, &mut self.rng);
+        let node = &mut self.nodes[wire.node];
+        let backlog = wire.server_backlog.len() as u64;
+        let config = &node.config.broker;
+        let level = if !wire.high && backlog > u64::from(config.output_high_water) {
+            Water::High
+        } else if wire.high && backlog < u64::from(config.output_low_water) {
+            Water::Low
+        } else {
+            return;
+        };
+        wire.high = level == Water::High;
+        node.waters.push((ConnectionId(conn), level));
+        node.wants_turn(now, &mut self.rng);
+    }
+
+    /// Does the effects, in order.
+    fn perform(&mut self, node: usize) {
+        let now = self.clock.now();
+        for effect in core::mem::take(&mut self.nodes[node].effects) {
+            match effect {
+                Effect::Close { conn, .. } => {
+                    if let Some(wire) = self.wires.get_mut(&conn.0)
+                        && !wire.server_done
+                    {
+                        wire.server_closing = Some(now.plus_secs(LINGER_SECS));
+                        wire.flush_server(now, &self.conditions, &mut self.rng);
+                    }
+                    self.forget_if_over(conn.0);
+                }
+                Effect::PauseRead { conn } => {
+                    if let Some(wire) = self.wires.get_mut(&conn.0) {
+                        wire.paused = true;
+                    }
+                }
+                Effect::ResumeRead { conn } => {
+                    if let Some(wire) = self.wires.get_mut(&conn.0) {
+                        wire.paused = false;
+                        self.nodes[node].wants_turn(now, &mut self.rng);
+                    }
+                }
+                Effect::Answer { request, reply } => {
+                    self.nodes[node].answers.push((request, reply));
+                }
+                Effect::Link { .. } => {}
+            }
+        }
+    }
+
+    /// Goes on with a restored snapshot instead of the engine, now and then.
+    fn restore_perhaps(&mut self, node: usize) {
+        if !self.restore_rng.chance(self.restores) {
+            return;
+        }
+        self.restore(node);
+    }
+
+    /// Goes on with a restored snapshot instead of the engine: nothing may change.
+    pub(super) fn restore(&mut self, node: usize) {
+        let one = &mut self.nodes[node];
+        let before = one.engine.state_hash();
+        let bytes = one.engine.snapshot();
+        match Engine::restore(Arc::clone(&one.config), &bytes, Watch::default()) {
+            Err(error) => self.oracle.blame(format!("a snapshot cannot be restored: {error:?}")),
+            Ok(engine) => {
+                let after = engine.state_hash();
+                if after != before {
+                    self.oracle.blame(format!("restored hash {after:016x}, not {before:016x}"));
+                }
+                if engine.snapshot() != bytes {
+                    self.oracle.blame("a restored engine has another snapshot".to_owned());
+                }
+                one.engine = engine;
+            }
+        }
+    }
+
+    /// A broker without a store is started anew: connections break, sessions are gone.
+    pub fn restart_broker(&mut self) {
+        let now = self.clock.now();
+        for node in 0..self.nodes.len() {
+            let seed = self.rng.next_u64();
+            let config = Arc::clone(&self.nodes[node].config);
+            self.nodes[node] = Node::new(config, seed, &self.clock);
+            for wire in self.wires.values_mut().filter(|wire| wire.node == node) {
+                wire.server_done = true;
+                wire.server_closing = None;
+                wire.server_backlog.clear();
+                wire.cut = None;
+                let learns = Some(self.rng.below(200_000));
+                wire.sever(
+                    now,
+                    super::Cut { after_bytes: 0, client_learns_us: learns, server_learns_us: None },
+                );
+            }
+        }
+        self.wires.retain(|_, wire| !wire.is_over());
+        self.oracle.broker_restarted();
+    }
+}

@@ -1,0 +1,202 @@
+//! What the oracle and the tests learn about an engine: an observer that notes packets and events
+//! as plain owned data, in the order in which they happened. It judges nothing.
+
+use crate::engine::{
+    CloseReason, ConnectionId, DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen,
+    SessionEnd,
+};
+use crate::packet::{
+    Ack, Connect, Packet, PacketType, Publish, QoS, ReasonCode, SubscriptionOptions, Version,
+};
+use crate::time::Instant;
+
+/// One thing that an engine did or saw.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    In { conn: ConnectionId, note: Note },
+    Out { conn: ConnectionId, version: Version, bytes: Vec<u8> },
+    Connected { conn: ConnectionId, client_id: String, session_present: bool },
+    Closed { conn: ConnectionId, reason: CloseReason },
+    Subscribed { client_id: String, filter: String, reason: ReasonCode },
+    Unsubscribed { client_id: String, filter: String },
+    SessionEnded { client_id: String, cause: SessionEnd },
+    Will { client_id: String },
+    Delivery { client_id: String, topic: String, qos: QoS, outcome: Outcome },
+}
+
+/// A packet, owned, as far as anybody here asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    Connect(Box<ConnectNote>),
+    Publish(PublishNote),
+    Ack { kind: PacketType, id: u16, reason: ReasonCode },
+    Subscribe { identifier: u32, filters: Vec<(String, SubscriptionOptions)> },
+    Disconnect { reason: ReasonCode, expiry: Option<u32> },
+    Other(PacketType),
+}
+
+/// A CONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ConnectNote {
+    pub(super) version: Version,
+    pub(super) clean_start: bool,
+    pub(super) expiry: u32,
+    pub(super) receive_maximum: u16,
+    pub(super) maximum_packet_size: u32,
+    pub(super) will: Option<WillNote>,
+}
+
+/// A Will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WillNote {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) delay_secs: u32,
+}
+
+/// A PUBLISH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublishNote {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    pub(super) id: Option<u16>,
+    pub(super) alias: Option<u16>,
+    pub(super) ids: Vec<u32>,
+    pub(super) expiry: Option<u32>,
+}
+
+impl Note {
+    pub(super) fn of(packet: &Packet<'_>) -> Self {
+        let ack =
+            |kind, ack: &Ack<'_>| Self::Ack { kind, id: ack.packet_id.get(), reason: ack.reason };
+        match packet {
+            Packet::Connect(connect) => Self::Connect(Box::new(ConnectNote::of(connect))),
+            Packet::Publish(publish) => Self::Publish(PublishNote::of(publish)),
+            Packet::Puback(packet) => ack(PacketType::Puback, packet),
+            Packet::Pubrec(packet) => ack(PacketType::Pubrec, packet),
+            Packet::Pubrel(packet) => ack(PacketType::Pubrel, packet),
+            Packet::Pubcomp(packet) => ack(PacketType::Pubcomp, packet),
+            Packet::Subscribe(subscribe) => Self::Subscribe {
+                identifier: subscribe.subscription_identifier.unwrap_or(0),
+                filters: subscribe
+                    .filters
+                    .iter()
+                    .map(|filter| (filter.filter.to_owned(), filter.options))
+                    .collect(),
+            },
+            Packet::Disconnect(disconnect) => Self::Disconnect {
+                reason: disconnect.reason,
+                expiry: disconnect.session_expiry_interval,
+            },
+            other => Self::Other(other.packet_type()),
+        }
+    }
+}
+
+impl ConnectNote {
+    fn of(connect: &Connect<'_>) -> Self {
+        let properties = &connect.properties;
+        let expiry = match (connect.version.is_v5(), connect.clean_start) {
+            (true, _) => properties.session_expiry_interval.unwrap_or(0),
+            (false, true) => 0,
+            (false, false) => u32::MAX,
+        };
+        Self {
+            version: connect.version,
+            clean_start: connect.clean_start,
+            expiry,
+            receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
+            maximum_packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
+            will: connect.will.as_ref().map(|will| WillNote {
+                topic: will.topic.to_owned(),
+                payload: will.payload.to_vec(),
+                qos: will.qos,
+                retain: will.retain,
+                delay_secs: will.properties.delay_interval.unwrap_or(0),
+            }),
+        }
+    }
+}
+
+impl PublishNote {
+    fn of(publish: &Publish<'_>) -> Self {
+        Self {
+            topic: publish.topic.to_owned(),
+            payload: publish.payload.to_vec(),
+            qos: publish.qos,
+            retain: publish.retain,
+            dup: publish.dup,
+            id: publish.packet_id.map(crate::packet::PacketId::get),
+            alias: publish.properties.topic_alias.map(core::num::NonZero::get),
+            ids: publish.properties.subscription_identifiers.to_vec(),
+            expiry: publish.properties.message_expiry_interval,
+        }
+    }
+}
+
+/// The observer: notes until it is emptied.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    pub(super) seen: Vec<Seen>,
+}
+
+impl Observer for Watch {
+    fn wants_packets(&self) -> bool {
+        true
+    }
+
+    fn event(&mut self, _now: Instant, event: &Event<'_>) {
+        let owned = |text: &str| text.to_owned();
+        self.seen.push(match event {
+            Event::Opened { .. } => return,
+            Event::Connected { conn, client_id, session_present, .. } => Seen::Connected {
+                conn: *conn,
+                client_id: owned(client_id),
+                session_present: *session_present,
+            },
+            Event::Closed { conn, reason, .. } => {
+                Seen::Closed { conn: *conn, reason: (*reason).clone() }
+            }
+            Event::Subscribed { client_id, filter, reason } => Seen::Subscribed {
+                client_id: owned(client_id),
+                filter: owned(filter),
+                reason: *reason,
+            },
+            Event::Unsubscribed { client_id, filter, .. } => {
+                Seen::Unsubscribed { client_id: owned(client_id), filter: owned(filter) }
+            }
+            Event::SessionEnded { client_id, cause } => {
+                Seen::SessionEnded { client_id: owned(client_id), cause: *cause }
+            }
+            Event::WillPublished { client_id, .. } => Seen::Will { client_id: owned(client_id) },
+        });
+    }
+
+    fn packet(&mut self, _now: Instant, seen: &PacketSeen<'_>) {
+        let conn = seen.conn;
+        match (seen.direction, seen.packet) {
+            (Direction::In, Some(packet)) => {
+                self.seen.push(Seen::In { conn, note: Note::of(packet) });
+            }
+            (Direction::In, None) => {}
+            (Direction::Out, _) => {
+                let (version, bytes) = (seen.version, seen.bytes.to_vec());
+                self.seen.push(Seen::Out { conn, version, bytes });
+            }
+        }
+    }
+
+    fn delivery(&mut self, _now: Instant, seen: &DeliverySeen<'_>) {
+        self.seen.push(Seen::Delivery {
+            client_id: seen.client_id.to_owned(),
+            topic: seen.topic.to_owned(),
+            qos: seen.qos,
+            outcome: seen.outcome,
+        });
+    }
+}

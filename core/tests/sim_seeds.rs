@@ -1,0 +1,58 @@
+//! Thousands of simulated runs: clients of all versions, a network that cuts, delays and stalls, a
+//! broker that is restored and restarted; none may break a promise of MQTT. `HALYARD_SEEDS` says
+//! how many (default 300), `HALYARD_SEED` runs one and prints all that happened in it.
+
+use halyard_core::sim;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs every second seed from `first` on, so that two of these keep two cores busy.
+fn run_every_second(first: u64) {
+    let (begin, seeds) = (number("HALYARD_SEEDS_FROM").unwrap_or(0), number("HALYARD_SEEDS"));
+    let end = begin + seeds.unwrap_or(300);
+    let (mut steps, mut published, mut delivered, mut virtual_us, mut runs) = (0, 0, 0, 0, 0_u64);
+    for seed in (begin + first..end).step_by(2) {
+        match sim::run_seed(seed) {
+            Ok(report) => {
+                if number("HALYARD_VERBOSE").is_some() {
+                    println!("{report:?}");
+                }
+                runs += 1;
+                steps += report.steps;
+                published += report.published;
+                delivered += report.delivered;
+                virtual_us += report.virtual_us;
+            }
+            Err(failure) => panic!(
+                "{failure}\nreproduce: HALYARD_SEED={seed} cargo test -p halyard-core --test \
+                 sim_seeds one_seed -- --nocapture"
+            ),
+        }
+    }
+    println!(
+        "{runs} seeds: {steps} steps, {published} messages published, {delivered} delivered, {} \
+         virtual hours, no violation",
+        virtual_us / 3_600_000_000
+    );
+}
+
+#[test]
+fn even_seeds() {
+    run_every_second(0);
+}
+
+#[test]
+fn odd_seeds() {
+    run_every_second(1);
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = number("HALYARD_SEED") else { return };
+    for line in sim::trace_seed(seed) {
+        println!("{line}");
+    }
+    sim::run_seed(seed).unwrap();
+}

@@ -1,0 +1,90 @@
+//! The process around the broker: open files, background, pid file, user. Every step says what
+//! failed and why; nothing here knows MQTT.
+
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::resource::setrlimit;
+use nix::unistd;
+use nix::unistd::User;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Who the broker becomes when root started it and nothing else was asked for.
+const DEFAULT_USERS: [&str; 2] = ["mosquitto", "nobody"];
+
+/// Allows as many open files as the system lets us, and says how many that are.
+pub(crate) fn raise_file_limit() -> u32 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    // Refused at worst: then the limit stays.
+    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    u32::try_from(if raised { hard } else { soft }).unwrap_or(u32::MAX)
+}
+
+/// Goes into the background. Must be called before there is a second thread.
+pub(crate) fn daemonize() -> io::Result<()> {
+    unistd::daemon(true, false).map_err(|errno| {
+        io::Error::other(format!("cannot go into the background: {}", errno.desc()))
+    })
+}
+
+/// Becomes another user, if we are root. The text is a warning, if there is something to say.
+pub(crate) fn drop_privileges(user: Option<&str>) -> Result<Option<String>, String> {
+    if !unistd::geteuid().is_root() || user == Some("root") {
+        let root = user == Some("root") && unistd::geteuid().is_root();
+        return Ok(root.then(|| "Running as root, as user says.".to_owned()));
+    }
+    let find = |name: &str| User::from_name(name).ok().flatten();
+    let found = match user {
+        Some(name) => find(name).ok_or_else(|| format!("user {name}: there is no such user"))?,
+        None => match DEFAULT_USERS.iter().find_map(|name| find(name)) {
+            Some(found) => found,
+            None => {
+                let text = "Running as root: there is no user mosquitto or nobody to become.";
+                return Ok(Some(text.into()));
+            }
+        },
+    };
+    become_user(&found)
+        .map_err(|errno| format!("cannot become user {}: {}", found.name, errno.desc()))?;
+    Ok(None)
+}
+
+fn become_user(user: &User) -> nix::Result<()> {
+    let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| nix::Error::EINVAL)?;
+    unistd::initgroups(&name, user.gid)?;
+    unistd::setgid(user.gid)?;
+    unistd::setuid(user.uid)
+}
+
+/// A file with our process id; removed at the end.
+pub(crate) struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PidFile {
+    /// Opens it, while the terminal still shows what fails.
+    pub(crate) fn open(path: &str) -> Result<Self, String> {
+        let file = File::options().create(true).write(true).truncate(false).open(path);
+        let file = file.map_err(|error| format!("pid_file {}: {error}", path))?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Writes our process id.
+    pub(crate) fn write(mut self) -> Result<Self, String> {
+        let text = format!("{}\n", std::process::id());
+        let outcome = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
+        outcome.map_err(|error| format!("pid_file {}: {error}", self.path.display()))?;
+        Ok(self)
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // After the change of user the folder may not be ours; a stale file does no harm.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,298 @@
+//! One connection as the driver sees it: a socket, what it refused to take, and how its bytes are
+//! framed. It holds no buffer while nothing is in transit, and knows no MQTT.
+
+use super::io::Io;
+use super::listener::Admission;
+use halyard_core::engine::ConnectionId;
+use halyard_core::engine::Peer;
+use halyard_core::engine::TransportEnd;
+use halyard_core::engine::Water;
+use halyard_core::time::Instant;
+use halyard_core::websocket;
+use halyard_core::websocket::FrameDecoder;
+use halyard_core::websocket::Opcode;
+use std::io;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+/// A connection of a shard.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) id: ConnectionId,
+    pub(super) stage: Stage,
+    /// Index of the listener in the configuration.
+    pub(super) listener: u16,
+    /// The engine wants no more bytes for now.
+    pub(super) paused: bool,
+    /// When the driver itself ends it; the engine has its own clocks.
+    pub(super) deadline: Option<Instant>,
+    /// Its place among the open connections.
+    _admission: Admission,
+    io: Io,
+    waker: Waker,
+    backlog: Option<Box<Backlog>>,
+    /// The engine was told that the backlog is high.
+    high: bool,
+    /// The socket takes nothing any more.
+    broken: bool,
+    /// Nothing is written after the backlog.
+    shut: bool,
+}
+
+/// What the bytes of a connection mean.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// An HTTP request, of which this much has come.
+    Http(Box<HttpIntake>),
+    /// MQTT.
+    Mqtt,
+    /// MQTT in WebSocket frames.
+    WebSocket(FrameDecoder),
+    /// Nothing any more: what was written is to arrive, then the socket is closed.
+    Draining,
+}
+
+/// A connection before its HTTP request is complete.
+#[derive(Debug)]
+pub(super) struct HttpIntake {
+    pub(super) peer: Peer,
+    pub(super) received: Vec<u8>,
+}
+
+/// What a socket has not taken yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Goes after `bytes`; part of the program.
+    tail: &'static [u8],
+}
+
+impl Conn {
+    pub(super) const fn new(
+        id: ConnectionId,
+        io: Io,
+        waker: Waker,
+        stage: Stage,
+        admission: Admission,
+    ) -> Self {
+        Self {
+            id,
+            stage,
+            listener: admission.listener(),
+            paused: false,
+            deadline: None,
+            _admission: admission,
+            io,
+            waker,
+            backlog: None,
+            high: false,
+            broken: false,
+            shut: false,
+        }
+    }
+
+    /// Reads what is there, at most `buffer`; `Ok(None)` if nothing is, and the waker is set.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, TransportEnd> {
+        loop {
+            let mut cx = Context::from_waker(&self.waker);
+            return match self.io.poll_read(&mut cx, buffer) {
+                Poll::Pending if !self.broken => Ok(None),
+                Poll::Pending => Err(TransportEnd::Broken),
+                Poll::Ready(Ok(0)) if self.broken => Err(TransportEnd::Broken),
+                Poll::Ready(Ok(0)) => Err(TransportEnd::Eof),
+                Poll::Ready(Ok(len)) => Ok(Some(len)),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Poll::Ready(Err(_)) => Err(TransportEnd::Broken),
+            };
+        }
+    }
+
+    /// Writes MQTT bytes, framed as the connection has it, and keeps what the socket refuses.
+    /// Gives the buffer back if it is done with.
+    pub(super) fn send(&mut self, body: Vec<u8>) -> Option<Vec<u8>> {
+        match self.stage {
+            Stage::Draining => Some(body),
+            Stage::WebSocket(_) => {
+                let (header, len) = websocket::header(body.len() as u64, Opcode::Binary);
+                self.write(&header[..len], body)
+            }
+            _ => self.write(&[], body),
+        }
+    }
+
+    /// Writes bytes that are no MQTT: control frames and HTTP.
+    pub(super) fn send_raw(&mut self, bytes: Vec<u8>) {
+        self.write(&[], bytes);
+    }
+
+    /// Writes a response whose body is part of the program: it is never copied.
+    pub(super) fn send_static(&mut self, head: Vec<u8>, body: &'static [u8]) {
+        self.backlog = Some(Box::new(Backlog { bytes: head, sent: 0, tail: body }));
+        self.flush();
+    }
+
+    fn write(&mut self, head: &[u8], body: Vec<u8>) -> Option<Vec<u8>> {
+        if self.broken || self.shut {
+            return Some(body);
+        }
+        if let Some(backlog) = &mut self.backlog {
+            backlog.push(head, &body);
+            return Some(body);
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let taken = match self.io.poll_write(&mut cx, head, &body) {
+            Poll::Ready(Ok(taken)) if taken == head.len() + body.len() => return Some(body),
+            Poll::Ready(Ok(taken)) => taken,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Poll::Ready(Err(_)) => {
+                self.fail();
+                return Some(body);
+            }
+            Poll::Pending => 0,
+        };
+        self.backlog = Some(Box::new(Backlog::of(head, body, taken)));
+        self.flush();
+        None
+    }
+
+    /// Writes what was refused before. If the socket refuses again, its waker is set.
+    pub(super) fn flush(&mut self) {
+        let Some(backlog) = &mut self.backlog else { return };
+        let mut cx = Context::from_waker(&self.waker);
+        while !backlog.is_empty() {
+            match self.io.poll_write(&mut cx, &[], backlog.next()) {
+                Poll::Ready(Ok(taken)) => backlog.advance(taken),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(_)) => return self.fail(),
+                Poll::Pending => return,
+            }
+        }
+        self.backlog = None;
+    }
+
+    /// Nothing can be written any more; the next read tells how it ended.
+    fn fail(&mut self) {
+        self.broken = true;
+        self.backlog = None;
+        self.requeue();
+    }
+
+    /// The mark that the backlog has crossed since it was last asked.
+    pub(super) fn crossed(&mut self, high: u32, low: u32) -> Option<Water> {
+        let held = self.backlog.as_ref().map_or(0, |backlog| backlog.len());
+        if !self.high && held > high as usize {
+            self.high = true;
+            Some(Water::High)
+        } else if self.high && held <= low as usize {
+            self.high = false;
+            Some(Water::Low)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a write failed; what can still be read comes first, then its end.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) const fn has_backlog(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    pub(super) const fn is_draining(&self) -> bool {
+        matches!(self.stage, Stage::Draining)
+    }
+
+    /// Says that nothing more will be written, once; `true` if it was said now.
+    pub(super) fn shut_down_write(&mut self) -> bool {
+        if self.shut || self.broken || self.backlog.is_some() {
+            return false;
+        }
+        self.shut = true;
+        self.io.shut_down_write(&mut Context::from_waker(&self.waker));
+        true
+    }
+
+    /// Puts it behind those that are ready already.
+    pub(super) fn requeue(&self) {
+        self.waker.wake_by_ref();
+    }
+}
+
+impl Backlog {
+    /// `head` and `body` without their first `taken` bytes.
+    fn of(head: &[u8], body: Vec<u8>, taken: usize) -> Self {
+        match taken.checked_sub(head.len()) {
+            Some(sent) => Self { bytes: body, sent, tail: &[] },
+            None => {
+                let mut bytes = Vec::with_capacity(head.len() - taken + body.len());
+                bytes.extend_from_slice(&head[taken..]);
+                bytes.extend_from_slice(&body);
+                Self { bytes, sent: 0, tail: &[] }
+            }
+        }
+    }
+
+    const fn len(&self) -> usize {
+        self.bytes.len() - self.sent + self.tail.len()
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn next(&self) -> &[u8] {
+        if self.sent < self.bytes.len() { &self.bytes[self.sent..] } else { self.tail }
+    }
+
+    fn advance(&mut self, taken: usize) {
+        if self.sent < self.bytes.len() {
+            self.sent += taken;
+        } else {
+            self.tail = &self.tail[taken..];
+        }
+    }
+
+    fn push(&mut self, head: &[u8], body: &[u8]) {
+        if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_begins_where_the_socket_stopped() {
+        for taken in 0..=5 {
+            let backlog = Backlog::of(b"ab", b"cde".to_vec(), taken);
+            assert_eq!(backlog.next(), &b"abcde"[taken..]);
+            assert_eq!(backlog.len(), 5 - taken);
+        }
+    }
+
+    #[test]
+    fn a_backlog_keeps_order_and_forgets_what_was_sent() {
+        let mut backlog = Backlog { bytes: b"12345678".to_vec(), sent: 0, tail: b"xy" };
+        backlog.advance(6);
+        backlog.push(b"[", b"9");
+        assert_eq!((backlog.next(), backlog.bytes.len()), (&b"78[9"[..], 4));
+        backlog.advance(4);
+        assert_eq!((backlog.next(), backlog.len()), (&b"xy"[..], 2));
+        backlog.advance(2);
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Conn>() <= 160, "{}", size_of::<Conn>());
+    }
+}

@@ -1,0 +1,189 @@
+//! What to do with the bytes that a connection brought, by what they mean to it: MQTT goes to the
+//! engine as it lies in the read buffer, WebSocket frames are undone in place, and an HTTP request
+//! is answered or becomes a WebSocket. Decides nothing about MQTT.
+
+use super::conn::Conn;
+use super::conn::HttpIntake;
+use super::conn::Stage;
+use super::http;
+use super::http::Answer;
+use super::http::Parsed;
+use super::http::Refusal;
+use super::http::Rules;
+use super::pages;
+use crate::log::Lines;
+use crate::log::Log;
+use crate::log::LogType;
+use crate::metrics;
+use crate::settings::Settings;
+use halyard_core::engine::Effect;
+use halyard_core::engine::Engine;
+use halyard_core::engine::Input;
+use halyard_core::engine::Peer;
+use halyard_core::engine::TransportEnd;
+use halyard_core::time::Instant;
+use halyard_core::websocket;
+use halyard_core::websocket::Event;
+use halyard_core::websocket::FrameDecoder;
+use halyard_core::websocket::WsError;
+
+/// Bytes of a WebSocket frame that are accepted whatever the largest packet is.
+const FRAME_BYTES_MIN: u32 = 1 << 20;
+
+/// What the handling of bytes needs of the shard.
+pub(super) struct Intake<'a> {
+    pub(super) engine: &'a mut Engine<Lines>,
+    pub(super) effects: &'a mut Vec<Effect>,
+    pub(super) settings: &'a Settings,
+    pub(super) open_sockets: usize,
+    pub(super) log: &'a Log,
+    pub(super) now: Instant,
+}
+
+/// What becomes of the connection, as far as the driver is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It goes on.
+    Open,
+    /// The handshake is over: the driver's deadline falls.
+    Upgraded,
+    /// All was said: once it is written, the socket closes.
+    Drain,
+}
+
+impl Intake<'_> {
+    /// Handles bytes of `conn`.
+    pub(super) fn bytes(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
+        match &mut conn.stage {
+            Stage::Mqtt => {
+                let input = Input::Bytes { conn: conn.id, chunk: bytes };
+                self.engine.handle(self.now, input, self.effects);
+                Next::Open
+            }
+            Stage::WebSocket(_) => self.frames(conn, bytes),
+            Stage::Http(_) => self.request(conn, bytes),
+            Stage::Draining => Next::Open,
+        }
+    }
+
+    /// The transport of `conn` is gone.
+    pub(super) fn ended(&mut self, conn: &Conn, cause: TransportEnd) {
+        if matches!(conn.stage, Stage::Mqtt | Stage::WebSocket(_)) {
+            let input = Input::Closed { conn: conn.id, cause };
+            self.engine.handle(self.now, input, self.effects);
+        }
+    }
+
+    fn frames(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
+        let max_frame = self.settings.config.broker.max_packet_size.max(FRAME_BYTES_MIN);
+        let id = conn.id;
+        let mut rest = bytes;
+        loop {
+            let Stage::WebSocket(decoder) = &mut conn.stage else { return Next::Open };
+            let consumed = match decoder.decode(rest, max_frame) {
+                Ok((_, Event::NeedMore)) => return Next::Open,
+                Ok((consumed, Event::Data(chunk))) => {
+                    self.engine.handle(self.now, Input::Bytes { conn: id, chunk }, self.effects);
+                    consumed
+                }
+                Ok((consumed, Event::Ping(payload))) => {
+                    let mut pong = Vec::new();
+                    websocket::encode_pong(payload.as_slice(), &mut pong);
+                    conn.send_raw(pong);
+                    consumed
+                }
+                Ok((consumed, Event::Pong)) => consumed,
+                Ok((_, Event::Close { code })) => {
+                    self.ended(conn, TransportEnd::Eof);
+                    return say_close(conn, code);
+                }
+                Err(error) => return self.bad_frame(conn, error),
+            };
+            rest = &mut rest[consumed..];
+        }
+    }
+
+    fn bad_frame(&mut self, conn: &mut Conn, error: WsError) -> Next {
+        self.engine.observer_mut().explain(conn.id, error.to_string());
+        self.ended(conn, TransportEnd::Broken);
+        say_close(conn, Some(error.close_code()))
+    }
+
+    fn request(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
+        let listener = &self.settings.config.listeners[usize::from(conn.listener)];
+        let rules = Rules { protocol: listener.protocol, origins: &listener.websockets_origin };
+        let stage = std::mem::replace(&mut conn.stage, Stage::Draining);
+        let Stage::Http(intake) = stage else { return Next::Drain };
+        let HttpIntake { peer, mut received } = *intake;
+        let buffered = !received.is_empty();
+        if buffered {
+            received.extend_from_slice(bytes);
+        }
+        let whole: &mut [u8] = if buffered { &mut received } else { bytes };
+        match http::parse(whole, rules) {
+            Parsed::Partial => {
+                let received = if buffered { received } else { whole.to_vec() };
+                conn.stage = Stage::Http(Box::new(HttpIntake { peer, received }));
+                Next::Open
+            }
+            Parsed::Complete(len, answer) => self.answer(conn, peer, answer, &mut whole[len..]),
+        }
+    }
+
+    fn answer(&mut self, conn: &mut Conn, peer: Peer, answer: Answer, rest: &mut [u8]) -> Next {
+        match answer {
+            Answer::Upgrade(response) => {
+                conn.send_raw(response);
+                conn.stage = Stage::WebSocket(FrameDecoder::new());
+                let input = Input::Opened { conn: conn.id, peer, listener: conn.listener };
+                self.engine.handle(self.now, input, self.effects);
+                return match self.frames(conn, rest) {
+                    Next::Open => Next::Upgraded,
+                    other => other,
+                };
+            }
+            Answer::Page { path, head_only } => match pages::find(&path) {
+                Some(asset) => {
+                    let head = http::head("200 OK", asset.content_type, asset.bytes.len());
+                    let body = if head_only { &[] } else { asset.bytes };
+                    conn.send_static(head.into_bytes(), body);
+                }
+                None => conn.send_raw(http::not_found(&path).response()),
+            },
+            Answer::Health { head_only } => {
+                respond(conn, "application/json", "{\"status\":\"ok\"}\n", head_only);
+            }
+            Answer::Metrics { head_only } => {
+                let uptime = self.now.0 / 1_000_000;
+                let page = metrics::render(&self.engine.stats(), uptime, self.open_sockets);
+                respond(conn, metrics::CONTENT_TYPE, &page, head_only);
+            }
+            Answer::Refuse(refusal) => self.refuse(conn, &peer, &refusal),
+        }
+        Next::Drain
+    }
+
+    fn refuse(&self, conn: &mut Conn, peer: &Peer, refusal: &Refusal) {
+        conn.send_raw(refusal.response());
+        self.log.add(
+            LogType::Websockets,
+            format_args!("HTTP request from {peer} refused: {} {}", refusal.status(), refusal.text),
+        );
+    }
+}
+
+fn respond(conn: &mut Conn, content_type: &str, body: &str, head_only: bool) {
+    let mut response = http::head("200 OK", content_type, body.len());
+    if !head_only {
+        response.push_str(body);
+    }
+    conn.send_raw(response.into_bytes());
+}
+
+/// Writes a Close frame; nothing follows it.
+pub(super) fn say_close(conn: &mut Conn, code: Option<u16>) -> Next {
+    let mut close = Vec::new();
+    websocket::encode_close(code, &mut close);
+    conn.send_raw(close);
+    Next::Drain
+}

@@ -1,0 +1,195 @@
+//! How a shard's connections come and go: accepted, paused, closed in the way that lets the peer
+//! read the last word. The rest of the turn is in `shard`.
+
+use super::conn::Conn;
+use super::conn::HttpIntake;
+use super::conn::Stage;
+use super::intake::say_close;
+use super::listener::Accepted;
+use super::mailbox::Mail;
+use super::shard::Shard;
+use super::wake::Token;
+use halyard_core::conf::Protocol;
+use halyard_core::engine::AdminCommand;
+use halyard_core::engine::CloseReason;
+use halyard_core::engine::ConnectionId;
+use halyard_core::engine::Effect;
+use halyard_core::engine::Input;
+use halyard_core::engine::TransportEnd;
+use halyard_core::time::Instant;
+use std::sync::Arc;
+
+/// How long a closing socket may take for what was written before.
+const LINGER_WRITE_SECS: u64 = 5;
+/// How long it then waits for its peer's end.
+const LINGER_READ_MILLIS: u64 = 1000;
+
+impl Shard {
+    pub(super) fn accept(&mut self, now: Instant) {
+        for token in &self.tokens {
+            if let Err(listener) = token.split() {
+                self.acceptors.mark(listener);
+            }
+        }
+        let Self { acceptors, table, tokens, ready, settings, engine, effects, .. } = self;
+        let timeout = settings.config.broker.connect_timeout_secs;
+        acceptors.accept(now, |Accepted { io, peer, admission }| {
+            let listener = admission.listener();
+            let speaks_mqtt =
+                settings.config.listeners[usize::from(listener)].protocol == Protocol::Mqtt;
+            let stage = if speaks_mqtt {
+                Stage::Mqtt
+            } else {
+                Stage::Http(Box::new(HttpIntake { peer: peer.clone(), received: Vec::new() }))
+            };
+            let mut token = Token::connection(0);
+            let conn = table.insert(|id, slot| {
+                token = Token::connection(slot);
+                Conn::new(id, io, ready.waker(token), stage, admission)
+            });
+            // Its first read sets its waker.
+            tokens.push(token);
+            if speaks_mqtt {
+                engine.handle(now, Input::Opened { conn, peer, listener }, effects);
+            } else if timeout > 0 {
+                table.set_deadline(conn, Some(now.plus_secs(timeout.into())));
+            }
+        });
+    }
+
+    pub(super) fn drain_mailbox(&mut self, now: Instant) {
+        for mail in self.shards[usize::from(self.number.0)].take() {
+            match mail {
+                Mail::Reconfigure(settings) => {
+                    let input = Input::Reconfigured(Arc::new(
+                        settings.engine(self.number, self.shards.len()),
+                    ));
+                    self.engine.handle(now, input, &mut self.effects);
+                    let total = settings.config.broker.max_connections;
+                    self.acceptors.reconfigure(total, &settings.config.listeners);
+                    self.settings = settings;
+                }
+                Mail::Link { from: peer, message } => {
+                    let input = Input::Link { peer, message };
+                    self.engine.handle(now, input, &mut self.effects);
+                }
+                Mail::Stop => self.stop(now),
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        self.acceptors.close();
+        let input = Input::Admin { request: 0, command: AdminCommand::Shutdown };
+        self.engine.handle(now, input, &mut self.effects);
+        for id in self.table.ids() {
+            if self.table.get(id).is_some_and(|conn| matches!(conn.stage, Stage::Http(_))) {
+                self.drain(now, id);
+            }
+        }
+    }
+
+    /// Does what the engine asks for, but for closing, which comes after writing.
+    pub(super) fn perform(&mut self) {
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Close { conn, reason } => self.closing.push((conn, reason)),
+                Effect::PauseRead { conn } => {
+                    if let Some(conn) = self.table.get(conn) {
+                        conn.paused = true;
+                    }
+                }
+                Effect::ResumeRead { conn } => {
+                    if let Some(conn) = self.table.get(conn) {
+                        conn.paused = false;
+                        conn.requeue();
+                    }
+                }
+                Effect::Link { peer, message } => {
+                    if let Some(mailbox) = self.shards.get(usize::from(peer.0)) {
+                        mailbox.put(Mail::Link { from: self.number, message });
+                    }
+                }
+                // Nobody asks yet but `stop`, who needs no answer.
+                Effect::Answer { .. } => {}
+            }
+        }
+    }
+
+    /// Closes what the engine has let go of; its last output is written or kept.
+    pub(super) fn close(&mut self, now: Instant) {
+        for (id, reason) in std::mem::take(&mut self.closing) {
+            let Some(conn) = self.table.get(id) else { continue };
+            if matches!(conn.stage, Stage::WebSocket(_)) {
+                say_close(conn, Some(close_code(&reason)));
+            } else if is_clients_end(&reason) && !conn.has_backlog() {
+                self.table.remove(id);
+                continue;
+            }
+            self.drain(now, id);
+        }
+    }
+
+    /// Nothing more is read or said: what was written arrives, then the socket closes. To close at
+    /// once could destroy it on the way (RFC 1122 §4.2.2.13: a reset overtakes data).
+    pub(super) fn drain(&mut self, now: Instant, id: ConnectionId) {
+        let Some(conn) = self.table.get(id) else { return };
+        conn.stage = Stage::Draining;
+        conn.paused = false;
+        conn.requeue();
+        self.table.set_deadline(id, Some(now.plus_secs(LINGER_WRITE_SECS)));
+        self.settle(now, id, None);
+    }
+
+    /// Moves a connection on that is ending: at the end of its transport it is removed, and once
+    /// all is written the peer is told.
+    pub(super) fn settle(&mut self, now: Instant, id: ConnectionId, ended: Option<TransportEnd>) {
+        let Some(conn) = self.table.get(id) else { return };
+        let owes = conn.is_draining() && conn.has_backlog() && !conn.is_broken();
+        match ended {
+            // It said its last word and still listens to ours.
+            Some(TransportEnd::Eof) if owes => {}
+            Some(_) => {
+                self.table.remove(id);
+            }
+            None if conn.is_draining() && conn.shut_down_write() => {
+                self.table.set_deadline(id, Some(now.plus_millis(LINGER_READ_MILLIS)));
+            }
+            None => {}
+        }
+    }
+
+    /// Ends what took longer than the driver's own deadlines allow.
+    pub(super) fn end_overdue(&mut self, now: Instant) {
+        while let Some(id) = self.table.pop_due(now) {
+            if let Some(conn) = self.table.get(id)
+                && let Stage::Http(intake) = &conn.stage
+            {
+                self.log.add(
+                    crate::log::LogType::Notice,
+                    format_args!(
+                        "Connection from {} closed: no HTTP request in time.",
+                        intake.peer
+                    ),
+                );
+            }
+            self.table.remove(id);
+        }
+    }
+}
+
+/// Whether the client itself ended the connection and waits for nothing.
+const fn is_clients_end(reason: &CloseReason) -> bool {
+    matches!(reason, CloseReason::ClientDisconnected(_) | CloseReason::TransportLost(_))
+}
+
+/// The status code of the WebSocket Close (RFC 6455 §7.4.1).
+const fn close_code(reason: &CloseReason) -> u16 {
+    match reason {
+        CloseReason::ShuttingDown => 1001,
+        CloseReason::Malformed(_) | CloseReason::Violation { .. } => 1002,
+        CloseReason::Refused { .. } | CloseReason::Administrative => 1008,
+        _ => 1000,
+    }
+}

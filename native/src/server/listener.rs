@@ -1,0 +1,273 @@
+//! Accepting: from every listening socket until it has no more, under the limits of the
+//! configuration and of open files. At the limit of open files new connections wait in the system's
+//! queue and everybody else is served on. Knows nothing of what is spoken.
+
+use super::bind::Bound;
+use super::bind::BoundSocket;
+use super::io::Io;
+use super::wake::Ready;
+use super::wake::Token;
+use crate::log::Log;
+use crate::log::LogType;
+use halyard_core::conf;
+use halyard_core::engine::Peer;
+use halyard_core::time::Instant;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+
+/// Connections accepted from one socket in one turn; the others' bytes come next.
+const ACCEPTS_PER_TURN: usize = 128;
+/// Files kept free of connections, for logs, configuration and whatever else must be opened.
+const FILES_RESERVED: u32 = 32;
+/// How long accepting rests when no file can be opened.
+const REST_MILLIS: u64 = 200;
+
+/// Counts of open connections, shared by all shards.
+#[derive(Debug, Default)]
+pub(crate) struct OpenCounts {
+    total: AtomicU32,
+    by_listener: Vec<AtomicU32>,
+}
+
+/// A place among the open connections; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Admission {
+    counts: Arc<OpenCounts>,
+    listener: u16,
+}
+
+/// The limits on open connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenLimits {
+    /// `global_max_connections`.
+    pub(super) total: Option<u32>,
+    /// Open files of the process.
+    pub(super) files: u32,
+}
+
+/// The listening sockets of one shard.
+pub(super) struct Acceptors {
+    listeners: Vec<Listener>,
+    counts: Arc<OpenCounts>,
+    limits: OpenLimits,
+    /// Accepting rests until then.
+    resting_until: Option<Instant>,
+    /// Whether it was said that accepting rests.
+    warned: bool,
+    log: Log,
+}
+
+struct Listener {
+    socket: Socket,
+    waker: Waker,
+    index: u16,
+    max_connections: Option<u32>,
+    /// Something may be there to accept.
+    ready: bool,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+pub(super) struct Accepted {
+    pub(super) io: Io,
+    pub(super) peer: Peer,
+    pub(super) admission: Admission,
+}
+
+impl OpenCounts {
+    pub(crate) fn new(listeners: usize) -> Self {
+        let by_listener = (0..listeners).map(|_| AtomicU32::new(0)).collect();
+        Self { total: AtomicU32::new(0), by_listener }
+    }
+}
+
+impl Admission {
+    pub(super) const fn listener(&self) -> u16 {
+        self.listener
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.counts.total.fetch_sub(1, Ordering::Relaxed);
+        self.counts.by_listener[usize::from(self.listener)].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Acceptors {
+    /// Registers the sockets with the runtime of the calling thread.
+    pub(super) fn new(
+        bound: &[Bound],
+        settings: &[conf::Listener],
+        ready: &Arc<Ready>,
+        counts: Arc<OpenCounts>,
+        limits: OpenLimits,
+        log: Log,
+    ) -> io::Result<Self> {
+        let mut listeners = Vec::with_capacity(bound.len());
+        for (bound, number) in bound.iter().zip(0..) {
+            let socket = match &bound.socket {
+                BoundSocket::Tcp(socket) => {
+                    Socket::Tcp(TcpListener::from_std(socket.try_clone()?)?)
+                }
+                BoundSocket::Unix(socket) => {
+                    Socket::Unix(UnixListener::from_std(socket.try_clone()?)?)
+                }
+            };
+            listeners.push(Listener {
+                socket,
+                waker: ready.waker(Token::listener(number)),
+                index: bound.index,
+                max_connections: settings[usize::from(bound.index)].max_connections,
+                ready: true,
+            });
+        }
+        Ok(Self { listeners, counts, limits, resting_until: None, warned: false, log })
+    }
+
+    /// A listening socket was reported as ready.
+    pub(super) fn mark(&mut self, number: usize) {
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.ready = true;
+        }
+    }
+
+    /// Hands every new connection to `each`.
+    pub(super) fn accept(&mut self, now: Instant, mut each: impl FnMut(Accepted)) {
+        if self.resting_until.is_some_and(|until| until > now) {
+            return;
+        }
+        let was_resting = self.resting_until.take().is_some();
+        for number in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                if !self.listeners[number].ready {
+                    break;
+                }
+                if let Err(cause) = self.accept_one(number, &mut each) {
+                    self.rest(now, &cause);
+                    return;
+                }
+            }
+            let listener = &self.listeners[number];
+            if listener.ready {
+                listener.waker.wake_by_ref();
+            }
+        }
+        if was_resting && self.warned {
+            self.warned = false;
+            self.log.add(LogType::Notice, format_args!("Accepting connections again."));
+        }
+    }
+
+    /// Accepts one connection, if there is one; fails if no file can be opened.
+    fn accept_one(&mut self, number: usize, each: &mut impl FnMut(Accepted)) -> Result<(), String> {
+        let open = self.counts.total.load(Ordering::Relaxed);
+        if open.saturating_add(FILES_RESERVED) >= self.limits.files {
+            return Err(format!("{open} connections are open"));
+        }
+        let listener = &mut self.listeners[number];
+        let (io, peer) = match listener.poll_accept() {
+            Poll::Pending => {
+                listener.ready = false;
+                return Ok(());
+            }
+            Poll::Ready(Ok(accepted)) => accepted,
+            Poll::Ready(Err(error)) if is_exhaustion(&error) => return Err(error.to_string()),
+            // It was gone before we came.
+            Poll::Ready(Err(_)) => return Ok(()),
+        };
+        let index = listener.index;
+        let limit = listener.max_connections;
+        match self.admit(index, limit) {
+            Ok(admission) => each(Accepted { io, peer, admission }),
+            Err(option) => self.log.add(
+                LogType::Notice,
+                format_args!("Client connection from {peer} denied: {option} exceeded."),
+            ),
+        }
+        Ok(())
+    }
+
+    fn admit(&self, listener: u16, limit: Option<u32>) -> Result<Admission, &'static str> {
+        let of_listener = &self.counts.by_listener[usize::from(listener)];
+        let total = self.counts.total.fetch_add(1, Ordering::Relaxed);
+        let here = of_listener.fetch_add(1, Ordering::Relaxed);
+        let admission = Admission { counts: Arc::clone(&self.counts), listener };
+        if limit.is_some_and(|limit| here >= limit) {
+            return Err("max_connections");
+        }
+        if self.limits.total.is_some_and(|limit| total >= limit) {
+            return Err("global_max_connections");
+        }
+        Ok(admission)
+    }
+
+    fn rest(&mut self, now: Instant, cause: &str) {
+        self.resting_until = Some(now.plus_millis(REST_MILLIS));
+        if !self.warned {
+            self.warned = true;
+            let files = self.limits.files;
+            self.log.add(
+                LogType::Warning,
+                format_args!(
+                    "No more connections can be accepted: {cause}, and this process may have \
+                     {files} files open. New ones wait until others close; raise the limit with \
+                     ulimit -n or LimitNOFILE, or set max_connections below it."
+                ),
+            );
+        }
+    }
+
+    /// When [`Self::accept`] is to be called again although nothing is reported.
+    pub(super) const fn next_timeout(&self) -> Option<Instant> {
+        self.resting_until
+    }
+
+    pub(super) fn reconfigure(&mut self, total: Option<u32>, settings: &[conf::Listener]) {
+        self.limits.total = total;
+        for listener in &mut self.listeners {
+            if let Some(settings) = settings.get(usize::from(listener.index)) {
+                listener.max_connections = settings.max_connections;
+            }
+        }
+    }
+
+    /// Stops listening.
+    pub(super) fn close(&mut self) {
+        self.listeners.clear();
+        self.resting_until = None;
+    }
+}
+
+impl Listener {
+    fn poll_accept(&self) -> Poll<io::Result<(Io, Peer)>> {
+        let mut cx = Context::from_waker(&self.waker);
+        match &self.socket {
+            Socket::Tcp(socket) => socket.poll_accept(&mut cx).map_ok(|(stream, address)| {
+                let peer = Peer::Ip { address: address.ip(), port: address.port() };
+                (Io::Tcp(stream), peer)
+            }),
+            Socket::Unix(socket) => {
+                socket.poll_accept(&mut cx).map_ok(|(stream, _)| (Io::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+/// Whether accepting failed for want of files or memory, and not for the connection's own sake.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let causes = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| causes.contains(&Errno::from_raw(code)))
+}

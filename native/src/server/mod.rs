@@ -1,0 +1,21 @@
+//! The server: listening sockets, and the shards that drive engines over them.
+
+mod arena;
+mod bind;
+mod conn;
+mod http;
+mod intake;
+mod io;
+mod lifecycle;
+mod listener;
+mod mailbox;
+mod pages;
+mod run;
+mod shard;
+mod table;
+mod timer;
+mod wake;
+
+pub(crate) use bind::Bound;
+pub(crate) use bind::bind_all;
+pub(crate) use run::Server;

@@ -1,0 +1,269 @@
+//! From open sockets to a running broker and to its end: shards, signals, reload, shutdown. Which
+//! options there are and where they come from is not known here.
+
+use super::arena::Arena;
+use super::bind::Bound;
+use super::listener::Acceptors;
+use super::listener::OpenCounts;
+use super::listener::OpenLimits;
+use super::mailbox::Mail;
+use super::mailbox::Mailbox;
+use super::shard::Shard;
+use super::table::Table;
+use super::timer::Timer;
+use super::wake::Ready;
+use crate::clock;
+use crate::clock::Clock;
+use crate::log::Lines;
+use crate::log::Log;
+use crate::log::LogType;
+use crate::settings::Settings;
+use halyard_core::conf::Address;
+use halyard_core::conf::Listener;
+use halyard_core::conf::Protocol;
+use halyard_core::conf::SocketDomain;
+use halyard_core::engine::Engine;
+use halyard_core::engine::ShardId;
+use std::io;
+use std::sync::Arc;
+use tokio::runtime;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::task::JoinSet;
+
+/// Shards of the broker. Each is to get a thread of its own (`worker_threads`).
+const SHARDS: u16 = 1;
+
+/// A broker that is ready to run.
+pub(crate) struct Server<'a> {
+    pub(crate) settings: Settings,
+    pub(crate) bound: Vec<Bound>,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    /// Open files that the process may have.
+    pub(crate) files: u32,
+    /// Reads the configuration anew; the error says what is wrong with it.
+    pub(crate) reload: &'a dyn Fn() -> Result<Settings, String>,
+}
+
+/// The shards of a running broker.
+struct Shards {
+    mailboxes: Arc<[Mailbox]>,
+    tasks: JoinSet<()>,
+}
+
+impl Server<'_> {
+    /// Runs until it is told to stop and everything is closed.
+    pub(crate) fn run(self) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            let shards = self.start()?;
+            let version = env!("CARGO_PKG_VERSION");
+            self.log.line(LogType::Information, format_args!("halyard version {version} running"));
+            self.obey(&mut signals, shards).await
+        })
+    }
+
+    /// Starts the shards, all on this thread.
+    fn start(&self) -> io::Result<Shards> {
+        let settings = Arc::new(self.settings.clone());
+        let counts = Arc::new(OpenCounts::new(settings.config.listeners.len()));
+        let queues: Vec<Arc<Ready>> = (0..SHARDS).map(|_| Arc::new(Ready::default())).collect();
+        let mailboxes: Arc<[Mailbox]> =
+            queues.iter().map(|ready| Mailbox::new(Arc::clone(ready))).collect();
+        let mut tasks = JoinSet::new();
+        for (ready, number) in queues.into_iter().zip(0..) {
+            let shards = Arc::clone(&mailboxes);
+            let shard = self.shard(ShardId(number), ready, shards, &settings, &counts)?;
+            // It polls all its sockets in one go: what limits it is the budget of its turn.
+            tasks.spawn(tokio::task::unconstrained(shard));
+        }
+        Ok(Shards { mailboxes, tasks })
+    }
+
+    fn shard(
+        &self,
+        number: ShardId,
+        ready: Arc<Ready>,
+        shards: Arc<[Mailbox]>,
+        settings: &Arc<Settings>,
+        counts: &Arc<OpenCounts>,
+    ) -> io::Result<Shard> {
+        let clock = self.clock;
+        let log = self.log.clone();
+        let limits =
+            OpenLimits { total: settings.config.broker.max_connections, files: self.files };
+        let listeners = &settings.config.listeners;
+        let acceptors = Acceptors::new(
+            &self.bound,
+            listeners,
+            &ready,
+            Arc::clone(counts),
+            limits,
+            log.clone(),
+        )?;
+        let engine = Engine::new(
+            Arc::new(settings.engine(number, shards.len())),
+            clock::seed(),
+            clock.now(),
+            Clock::wall(),
+            Lines::new(log.clone(), self.places()),
+        );
+        Ok(Shard {
+            engine,
+            settings: Arc::clone(settings),
+            acceptors,
+            ready,
+            number,
+            shards,
+            clock,
+            log,
+            timer: Timer::default(),
+            table: Table::default(),
+            tokens: Vec::new(),
+            arena: Arena::new(),
+            effects: Vec::new(),
+            closing: Vec::new(),
+            stopping: false,
+        })
+    }
+
+    /// Where each listener listens, for the log.
+    fn places(&self) -> Arc<[String]> {
+        let place = |index: usize| {
+            let mut sockets = self.bound.iter();
+            sockets.find(|bound| usize::from(bound.index) == index).map(|bound| bound.place.clone())
+        };
+        (0..self.settings.config.listeners.len())
+            .map(|index| place(index).unwrap_or_default())
+            .collect()
+    }
+
+    /// Does what signals ask for, until the shards have ended; fails if one ends unasked.
+    async fn obey(&self, signals: &mut Signals, mut shards: Shards) -> io::Result<()> {
+        loop {
+            let order = tokio::select! {
+                order = signals.next() => order,
+                _ = shards.tasks.join_next() => {
+                    return Err(io::Error::other("a shard ended by an error of the program"));
+                }
+            };
+            match order {
+                Order::Stop(name) => {
+                    let text = format_args!("halyard terminating ({name})");
+                    self.log.line(LogType::Information, text);
+                    break;
+                }
+                Order::Reload => self.reload(&shards),
+                Order::Nothing(name) => self.log.line(
+                    LogType::Notice,
+                    format_args!("{name} received: there is nothing to do for it."),
+                ),
+            }
+        }
+        for mailbox in shards.mailboxes.iter() {
+            mailbox.put(Mail::Stop);
+        }
+        // Who asks twice does not want to wait for slow clients.
+        loop {
+            tokio::select! {
+                ended = shards.tasks.join_next() => match ended {
+                    None => return Ok(()),
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => return Err(io::Error::other(error)),
+                },
+                order = signals.next() => if let Order::Stop(_) = order { return Ok(()) },
+            }
+        }
+    }
+
+    fn reload(&self, shards: &Shards) {
+        if self.settings.config_file.is_none() {
+            let text = "SIGHUP received: there is no configuration file to read.";
+            self.log.line(LogType::Notice, format_args!("{text}"));
+            return;
+        }
+        self.log.line(LogType::Notice, format_args!("Reloading config."));
+        let outcome = (self.reload)().and_then(|mut settings| {
+            self.keep_listeners(&mut settings);
+            self.log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
+            Ok(Arc::new(settings))
+        });
+        match outcome {
+            Ok(settings) => {
+                for mailbox in shards.mailboxes.iter() {
+                    mailbox.put(Mail::Reconfigure(Arc::clone(&settings)));
+                }
+                self.log.line(LogType::Notice, format_args!("Config reloaded."));
+            }
+            Err(error) => self.log.line(
+                LogType::Error,
+                format_args!("Config not reloaded, the old one stays in force: {error}"),
+            ),
+        }
+    }
+
+    /// Sockets stay as they were opened; what else their listeners say is taken over.
+    fn keep_listeners(&self, settings: &mut Settings) {
+        let ours = self.settings.config.listeners.clone();
+        let new = std::mem::replace(&mut settings.config.listeners, ours);
+        let mut moved = new.len() != settings.config.listeners.len();
+        for listener in &mut settings.config.listeners {
+            match new.iter().find(|other| socket(other) == socket(listener)) {
+                Some(same) => *listener = same.clone(),
+                None => moved = true,
+            }
+        }
+        if moved {
+            let text = "Listeners were added, removed or moved: that takes a restart.";
+            self.log.line(LogType::Warning, format_args!("{text}"));
+        }
+    }
+}
+
+/// What the sockets of a listener depend on.
+const fn socket(
+    listener: &Listener,
+) -> (&Address, Protocol, Option<SocketDomain>, &Option<String>) {
+    let Listener { address, protocol, socket_domain, bind_interface, .. } = listener;
+    (address, *protocol, *socket_domain, bind_interface)
+}
+
+/// What a signal asks for.
+enum Order {
+    Stop(&'static str),
+    Reload,
+    Nothing(&'static str),
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Order::Stop("SIGINT"),
+            _ = self.hangup.recv() => Order::Reload,
+            _ = self.user1.recv() => Order::Nothing("SIGUSR1"),
+            _ = self.user2.recv() => Order::Nothing("SIGUSR2"),
+        }
+    }
+}

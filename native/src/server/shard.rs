@@ -1,0 +1,165 @@
+//! One shard: an engine, its connections, and the turn that drives them (DESIGN §4.3). It reads
+//! what is ready, handles what was read, and writes every connection that got output once. It is
+//! one future; no connection has a task, a lock or a buffer of its own.
+
+use super::arena::Arena;
+use super::intake::Intake;
+use super::intake::Next;
+use super::listener::Acceptors;
+use super::mailbox::Mailbox;
+use super::table::Table;
+use super::timer::Timer;
+use super::wake::Ready;
+use super::wake::Token;
+use crate::clock::Clock;
+use crate::log::Lines;
+use crate::log::Log;
+use crate::settings::Settings;
+use halyard_core::engine::CloseReason;
+use halyard_core::engine::ConnectionId;
+use halyard_core::engine::Effect;
+use halyard_core::engine::Engine;
+use halyard_core::engine::Input;
+use halyard_core::engine::ShardId;
+use halyard_core::time::Instant;
+use std::future::Future;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+/// A shard; it is done when it was told to stop and all its connections are closed.
+pub(super) struct Shard {
+    pub(super) engine: Engine<Lines>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) acceptors: Acceptors,
+    pub(super) ready: Arc<Ready>,
+    /// Which of `shards` it is.
+    pub(super) number: ShardId,
+    /// The mailboxes of all shards.
+    pub(super) shards: Arc<[Mailbox]>,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) timer: Timer,
+    pub(super) table: Table,
+    /// What is ready and was not read yet.
+    pub(super) tokens: Vec<Token>,
+    pub(super) arena: Arena,
+    pub(super) effects: Vec<Effect>,
+    /// Connections to close once their output is written.
+    pub(super) closing: Vec<(ConnectionId, CloseReason)>,
+    pub(super) stopping: bool,
+}
+
+impl Future for Shard {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn(cx)
+    }
+}
+
+impl Shard {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.clock.now();
+        self.engine.handle(now, Input::Turn { wall: Clock::wall() }, &mut self.effects);
+        self.ready.take(&mut self.tokens);
+        self.accept(now);
+        self.read_sockets();
+        self.drain_mailbox(now);
+        self.handle_reads(now);
+        self.end_overdue(now);
+        self.perform();
+        self.write_sockets(now);
+        self.close(now);
+        self.log.flush();
+        if self.stopping && self.table.len() == 0 {
+            return Poll::Ready(());
+        }
+        self.rest(cx, now);
+        Poll::Pending
+    }
+
+    /// Reads all sockets that are ready, as far as the read buffer reaches.
+    fn read_sockets(&mut self) {
+        let mut done = 0;
+        for token in &self.tokens {
+            if let Ok(slot) = token.split()
+                && let Some(conn) = self.table.at(slot)
+                && !self.arena.read(conn)
+            {
+                break;
+            }
+            done += 1;
+        }
+        self.tokens.drain(..done);
+    }
+
+    fn handle_reads(&mut self, now: Instant) {
+        let open_sockets = self.table.len();
+        for index in 0..self.arena.reads.len() {
+            let read = self.arena.reads[index];
+            let Some(conn) = self.table.get(read.conn) else { continue };
+            let mut intake = Intake {
+                engine: &mut self.engine,
+                effects: &mut self.effects,
+                settings: &self.settings,
+                open_sockets,
+                log: &self.log,
+                now,
+            };
+            let next = intake.bytes(conn, self.arena.bytes(read));
+            if let Some(cause) = read.ended {
+                intake.ended(conn, cause);
+            }
+            let broker = &self.settings.config.broker;
+            if let Some(level) = conn.crossed(broker.output_high_water, broker.output_low_water) {
+                let input = Input::Water { conn: conn.id, level };
+                self.engine.handle(now, input, &mut self.effects);
+            }
+            match next {
+                Next::Open => {}
+                Next::Upgraded => self.table.set_deadline(read.conn, None),
+                Next::Drain => self.drain(now, read.conn),
+            }
+            self.settle(now, read.conn, read.ended);
+        }
+        self.arena.clear();
+    }
+
+    /// Writes each connection that got output, once.
+    fn write_sockets(&mut self, now: Instant) {
+        let broker = &self.settings.config.broker;
+        while let Some((id, bytes)) = self.engine.take_output() {
+            let Some(conn) = self.table.get(id) else {
+                self.engine.recycle(bytes);
+                continue;
+            };
+            if let Some(emptied) = conn.send(bytes) {
+                self.engine.recycle(emptied);
+            } else if let Some(level) =
+                conn.crossed(broker.output_high_water, broker.output_low_water)
+            {
+                // Pauses its reading; it writes nothing.
+                self.engine.handle(now, Input::Water { conn: id, level }, &mut self.effects);
+            }
+        }
+        self.perform();
+    }
+
+    /// Arranges for the next turn: at once if work is left, else when something comes.
+    fn rest(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let dues =
+            [self.engine.next_timeout(), self.table.next_deadline(), self.acceptors.next_timeout()];
+        let due = dues.into_iter().flatten().min();
+        let idle = self.tokens.is_empty()
+            && self.effects.is_empty()
+            && self.timer.set(cx, &self.clock, now, due)
+            && self.ready.sleep(cx.waker());
+        if !idle {
+            // Behind the next look at the sockets, so that none waits for the end of our work.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the process runs with: the configuration, where it came from, and what should be known about
+//! it. The configuration itself is `halyard_core::conf`'s; files are read here.
+
+use crate::log;
+use halyard_core::conf;
+use halyard_core::conf::Address;
+use halyard_core::conf::Listener;
+use halyard_core::conf::Protocol;
+use halyard_core::conf::ServerConfig;
+use halyard_core::conf::Source;
+use halyard_core::engine;
+use std::fs;
+use std::fs::DirEntry;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Everything that a broker process needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: ServerConfig,
+    pub(crate) config_file: Option<PathBuf>,
+    /// What is harmless but should be known.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Settings that come from no file.
+    pub(crate) const fn local(config: ServerConfig) -> Self {
+        Self { config, config_file: None, warnings: Vec::new() }
+    }
+
+    /// The configuration of the engine of one shard.
+    pub(crate) fn engine(&self, shard: engine::ShardId, shards: usize) -> engine::Config {
+        let listeners = &self.config.listeners;
+        engine::Config {
+            broker: self.config.broker.clone(),
+            listeners: listeners.iter().map(|listener| listener.engine.clone()).collect(),
+            shard,
+            shards: u16::try_from(shards).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// The Unix sockets that are listened on.
+    pub(crate) fn unix_sockets(&self) -> impl Iterator<Item = &Path> {
+        self.config.listeners.iter().filter_map(|listener| match &listener.address {
+            Address::Unix { path } => Some(Path::new(path)),
+            _ => None,
+        })
+    }
+}
+
+/// How a person would write the address of a listener.
+pub(crate) fn written(listener: &Listener) -> String {
+    match &listener.address {
+        Address::Any { port } => format!("port {port}"),
+        Address::Loopback { port } => format!("loopback port {port}"),
+        Address::Host { host, port } => format!("{host} port {port}"),
+        Address::Unix { path } => path.clone(),
+    }
+}
+
+/// The settings of a configuration file, with these MQTT ports of loopback besides. The error has a
+/// line for each thing that is wrong.
+pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> {
+    let main = read(path).map_err(|error| {
+        format!("halyard: error: cannot read the configuration {}: {error}", path.display())
+    })?;
+    let parsed = conf::parse(&main, &mut |folder| read_folder(Path::new(folder)));
+    let mut lines: Vec<String> = parsed.diagnostics.iter().map(ToString::to_string).collect();
+    if let Some(format) = &parsed.config.log.timestamp_format
+        && !log::is_timestamp_format(format)
+    {
+        lines.push(format!(
+            "{}: error: log_timestamp_format: {format:?} is no format of strftime; write one like \
+             %Y-%m-%dT%H:%M:%S",
+            main.name
+        ));
+        return Err(lines.join("\n"));
+    }
+    if !parsed.is_valid() {
+        return Err(lines.join("\n"));
+    }
+    let mut config = parsed.config;
+    add_ports(&mut config, ports);
+    Ok(Settings { config, config_file: Some(path.to_owned()), warnings: lines })
+}
+
+/// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.
+fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
+    let mut strict = Listener::local(0, Protocol::Mqtt).engine;
+    strict.allow_anonymous = config.listeners.iter().all(|other| other.engine.allow_anonymous);
+    if config.local_only && !ports.is_empty() {
+        config.listeners.clear();
+    }
+    for port in ports {
+        let local = Listener::local(*port, Protocol::Mqtt);
+        let place = format!("-p {port}");
+        config.listeners.push(Listener { engine: strict.clone(), place, ..local });
+    }
+}
+
+fn read(path: &Path) -> io::Result<Source> {
+    Ok(Source::new(path.to_string_lossy(), fs::read(path)?))
+}
+
+/// The files that an `include_dir` means, in order.
+fn read_folder(folder: &Path) -> Result<Vec<Source>, String> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<DirEntry>>>);
+    let mut names: Vec<String> = entries
+        .map_err(|error| format!("cannot read the folder: {error}"))?
+        .into_iter()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| conf::is_included(name))
+        .collect();
+    names.sort_by(|a, b| conf::include_order(a, b));
+    let sources = names.iter().map(|name| {
+        read(&folder.join(name)).map_err(|error| format!("cannot read {name}: {error}"))
+    });
+    sources.collect()
+}
