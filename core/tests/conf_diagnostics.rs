@@ -22,14 +22,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "quux 1",
         "error: quux: unknown option; docs/configuration.md lists the options; a comment begins with `#`",
     ),
-    (
-        " # note",
-        "error: #: unknown option; a comment has its `#` in the first column of the line",
-    ),
-    (
-        "sys_interval",
-        "error: sys_interval: the value is missing; write a number from 0 to 65535",
-    ),
+    (" # note", "error: #: unknown option; a comment has its `#` in the first column of the line"),
+    ("sys_interval", "error: sys_interval: the value is missing; write a number from 0 to 65535"),
     (
         "sys_interval ten",
         "error: sys_interval: \"ten\" is not a whole number; write a number from 0 to 65535",
@@ -66,10 +60,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "log_dest journal",
         "error: log_dest: \"journal\" is not known here; write stdout, stderr, syslog, `file PATH` or none",
     ),
-    (
-        "log_dest file",
-        "error: log_dest: the file's path is missing; write `log_dest file PATH`",
-    ),
+    ("log_dest file", "error: log_dest: the file's path is missing; write `log_dest file PATH`"),
     (
         "log_timestamp_format %Q",
         "error: log_timestamp_format: `%Q` is no conversion of strftime; write a format of strftime: `%Y-%m-%dT%H:%M:%S`",
@@ -82,10 +73,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "listener",
         "error: listener: the value is missing; write `listener PORT`, `listener PORT ADDRESS` or `listener 0 /PATH`",
     ),
-    (
-        "listener 65536",
-        "error: listener: \"65536\" is not a port; write a port from 1 to 65535",
-    ),
+    ("listener 65536", "error: listener: \"65536\" is not a port; write a port from 1 to 65535"),
     (
         "listener localhost",
         "error: listener: \"localhost\" is not a whole number; write `listener PORT`, `listener PORT ADDRESS` or `listener 0 /PATH`",
