@@ -78,7 +78,9 @@ impl<O: Observer> Engine<O> {
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
             Input::Turn { wall } => self.turn(now, wall, effects),
-            Input::Opened { conn, peer, listener } => self.opened(now, conn, peer, listener),
+            Input::Opened { conn, peer, listener, identity } => {
+                self.opened(now, Connection::new(conn, peer, listener, identity, now));
+            }
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
             Input::Closed { conn, cause } => {
                 if let Some(slot) = self.links.find(conn) {
@@ -215,14 +217,15 @@ impl<O: Observer> Engine<O> {
         }
     }
 
-    fn opened(&mut self, now: Instant, conn: ConnectionId, peer: Peer, listener: u16) {
+    fn opened(&mut self, now: Instant, connection: Connection) {
+        let Connection { id: conn, listener, .. } = connection;
         if self.links.find(conn).is_some() || self.links.shutting_down {
             return;
         }
-        self.observer.event(now, &Event::Opened { conn, peer: &peer, listener });
+        self.observer.event(now, &Event::Opened { conn, peer: &connection.peer, listener });
         self.broker.stats.connections_opened += 1;
         self.broker.stats.connections_open += 1;
-        let slot = self.links.slots.insert(Connection::new(conn, peer, listener, now));
+        let slot = self.links.slots.insert(connection);
         self.links.by_id.insert(conn, slot);
         self.arm(now, slot);
     }

@@ -135,7 +135,8 @@ impl Intake<'_> {
             Answer::Upgrade(response) => {
                 conn.send_raw(response);
                 conn.stage = Stage::WebSocket(FrameDecoder::new());
-                let input = Input::Opened { conn: conn.id, peer, listener: conn.listener };
+                let input =
+                    Input::Opened { conn: conn.id, peer, listener: conn.listener, identity: None };
                 self.engine.handle(self.now, input, self.effects);
                 return match self.frames(conn, rest) {
                     Next::Open => Next::Upgraded,

@@ -50,7 +50,7 @@ impl Shard {
             // Its first read sets its waker.
             tokens.push(token);
             if speaks_mqtt {
-                engine.handle(now, Input::Opened { conn, peer, listener }, effects);
+                engine.handle(now, Input::Opened { conn, peer, listener, identity: None }, effects);
             } else if timeout > 0 {
                 table.set_deadline(conn, Some(now.plus_secs(timeout.into())));
             }
