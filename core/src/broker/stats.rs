@@ -64,6 +64,7 @@ macro_rules! counters {
 
 counters! {
     /// Why messages were dropped.
+    #[derive(Copy)]
     Drops {
         /// The queue of a Session was full (`max_queued_messages`, `max_queued_bytes`).
         queue_full: Counter,
