@@ -155,9 +155,9 @@ impl Shard {
             self.driver.listener(conn.listener).sent_bytes += bytes.len() as u64;
             if let Some(emptied) = conn.send(bytes) {
                 self.engine.recycle(emptied);
-            } else if let Some(level) =
-                conn.crossed(broker.output_high_water, broker.output_low_water)
-            {
+            }
+            // Also if the bytes went behind others: a socket that takes nothing reports nothing.
+            if let Some(level) = conn.crossed(broker.output_high_water, broker.output_low_water) {
                 // Pauses its reading; it writes nothing.
                 self.engine.handle(now, Input::Water { conn: id, level }, &mut self.effects);
             }
