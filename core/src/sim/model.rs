@@ -51,23 +51,74 @@ pub(super) struct Looks {
     pub(super) retain: bool,
 }
 
-/// What a session is owed of one message.
+/// One sending of a message to a session: whenever its publisher repeats it, there is another.
 #[derive(Clone, Debug)]
-pub(super) struct Owed {
-    /// How often it was sent to this session.
-    pub(super) expected: u32,
-    pub(super) looks: Vec<Looks>,
-    /// Its place among all arrivals, and that of its last repetition: it may have been dropped, or
-    /// lost as QoS 0, before.
+pub(super) struct Copy {
+    /// Its place among all that arrived at the broker.
     pub(super) arrival: u64,
-    pub(super) last_arrival: u64,
+    pub(super) looks: Looks,
+    pub(super) expires: Option<Instant>,
+    /// The engine said that this session does not get it.
+    pub(super) dropped: bool,
+    /// The connection that it was sent on last.
+    pub(super) sent_on: Option<u64>,
+}
+
+impl Copy {
+    /// Whether it looks so and was neither sent nor lost.
+    fn waits(&self, looks: &Looks, now: Instant) -> bool {
+        let kept = !self.dropped && self.expires.is_none_or(|at| now < at);
+        kept && self.sent_on.is_none() && self.looks == *looks
+    }
+}
+
+/// What a session is owed of one message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Owed {
+    /// In the order of their arrival.
+    pub(super) copies: Vec<Copy>,
     pub(super) received: u32,
     /// Of these, without DUP.
     pub(super) fresh: u32,
     /// Of these, with QoS 2.
     pub(super) exact: u32,
-    /// It may have been dropped where a queue was full.
+    /// Some copy may have been dropped where a queue was full; which one was not told.
     pub(super) excused: bool,
+}
+
+impl Owed {
+    /// How often it may be received.
+    pub(super) fn expected(&self) -> u32 {
+        let copies = self.copies.iter().filter(|copy| !copy.dropped);
+        u32::try_from(copies.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the engine may send it so: a copy of it waits, or one was sent before and is repeated.
+    pub(super) fn may_send(&self, looks: &Looks, dup: bool, now: Instant) -> bool {
+        let sent_before = |copy: &Copy| dup && copy.sent_on.is_some() && copy.looks == *looks;
+        self.excused || self.copies.iter().any(|copy| copy.waits(looks, now) || sent_before(copy))
+    }
+
+    /// The engine sends it anew: that is the oldest copy that waits.
+    pub(super) fn send(&mut self, looks: &Looks, conn: u64, now: Instant) -> Option<u64> {
+        let copy = self.copies.iter_mut().find(|copy| copy.waits(looks, now))?;
+        copy.sent_on = Some(conn);
+        Some(copy.arrival)
+    }
+
+    /// The engine repeats a copy that it sent on an earlier connection.
+    pub(super) fn resend(&mut self, arrival: u64, conn: u64) {
+        if let Some(copy) = self.copies.iter_mut().find(|copy| copy.arrival == arrival) {
+            copy.sent_on = Some(conn);
+        }
+    }
+
+    /// The copy that comes first by this connection. What went out on another one and was lost with
+    /// it is not what an application gets here.
+    pub(super) fn first_by(&self, conn: u64, qos: QoS) -> Option<u64> {
+        let sent = |copy: &&Copy| copy.sent_on == Some(conn) && copy.looks.qos == qos;
+        self.copies.iter().find(sent).map(|copy| copy.arrival)
+    }
 }
 
 /// A subscription.
@@ -95,6 +146,8 @@ pub(super) struct Flight {
     pub(super) qos: QoS,
     pub(super) released: bool,
     pub(super) sent_on: u64,
+    /// Which copy of the message it is, by its arrival; a retained one has none.
+    pub(super) copy: Option<u64>,
 }
 
 /// When a Will is due.
