@@ -31,7 +31,11 @@ fn connect(engine: &mut Engine, conn: ConnectionId, effects: &mut Vec<Effect>) {
         properties: ConnectProperties::default(),
         bridge: false,
     });
-    engine.handle(Instant::ZERO, Input::Opened { conn, peer: Peer::Local, listener: 0 }, effects);
+    engine.handle(
+        Instant::ZERO,
+        Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None },
+        effects,
+    );
     engine.handle(Instant::ZERO, Input::Bytes { conn, chunk: &bytes(&packet) }, effects);
 }
 

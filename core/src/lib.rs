@@ -26,6 +26,7 @@ pub mod codec;
 pub mod conf;
 mod connection;
 pub mod engine;
+pub mod journal;
 pub mod map;
 pub mod message;
 pub mod packet;

@@ -64,7 +64,7 @@ fn a_message_reaches_its_subscriber_at_each_qos() {
         for (conn, name) in [(a, "a"), (b, "b")] {
             engine.handle(
                 now,
-                Input::Opened { conn, peer: Peer::Local, listener: 0 },
+                Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None },
                 &mut effects,
             );
             let chunk = connect(name, version);

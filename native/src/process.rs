@@ -88,3 +88,25 @@ impl Drop for PidFile {
         let _ = fs::remove_file(&self.path);
     }
 }
+
+/// What the process has used.
+pub(crate) struct Usage {
+    pub(crate) resident_bytes: u64,
+    pub(crate) cpu_seconds: f64,
+}
+
+/// What the process has used, where the system tells (Linux).
+pub(crate) fn usage() -> Option<Usage> {
+    use nix::sys::resource::UsageWho;
+    use nix::sys::resource::getrusage;
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    let page = unistd::sysconf(unistd::SysconfVar::PAGE_SIZE).ok()??;
+    let used = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0;
+    Some(Usage {
+        resident_bytes: pages * u64::try_from(page).ok()?,
+        cpu_seconds: seconds(used.user_time()) + seconds(used.system_time()),
+    })
+}

@@ -161,6 +161,18 @@ impl Broker {
         self.child.id()
     }
 
+    /// Bytes of its resident memory.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("VmRSS in kB") * 1024
+    }
+
     /// Everything it has logged so far.
     ///
     /// # Panics

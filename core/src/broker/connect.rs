@@ -228,6 +228,7 @@ impl Broker {
                 self.timers.disarm(at, TimerKey::Connection(slot));
             }
             outlet.close(slot, CloseReason::TakenOver);
+            self.stats.connections_open -= 1;
             self.detach(now, key, super::Ending::Lost, outlet);
         }
         // Clean Session 0 of a client whose Session ended with its connection finds nothing.

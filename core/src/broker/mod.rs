@@ -21,7 +21,7 @@ mod will;
 pub(crate) use connect::Applicant;
 pub(crate) use disconnect::Ending;
 pub use link::LinkMessage;
-pub use stats::{Drops, Stats};
+pub use stats::{Counter, CounterKind, Drops, Stats};
 pub(crate) use timers::{TimerKey, Timers};
 
 use crate::arena::Arena;

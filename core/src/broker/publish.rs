@@ -225,12 +225,21 @@ impl Broker {
     }
 
     fn count_received(&mut self, publish: &Publish<'_>) {
-        self.stats.publish_bytes_received += publish.payload.len() as u64;
-        match publish.qos {
-            QoS::AtMostOnce => self.stats.publish_received_qos0 += 1,
-            QoS::AtLeastOnce => self.stats.publish_received_qos1 += 1,
-            QoS::ExactlyOnce => self.stats.publish_received_qos2 += 1,
-        }
+        let bytes = publish.payload.len() as u64;
+        let stats = &mut self.stats;
+        let (count, total) = match publish.qos {
+            QoS::AtMostOnce => {
+                (&mut stats.publish_received_qos0, &mut stats.publish_received_bytes_qos0)
+            }
+            QoS::AtLeastOnce => {
+                (&mut stats.publish_received_qos1, &mut stats.publish_received_bytes_qos1)
+            }
+            QoS::ExactlyOnce => {
+                (&mut stats.publish_received_qos2, &mut stats.publish_received_bytes_qos2)
+            }
+        };
+        *count += 1;
+        *total += bytes;
     }
 }
 

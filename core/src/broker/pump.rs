@@ -9,11 +9,12 @@ use crate::engine::Outcome;
 use crate::packet::{Ack, Packet, QoS, ReasonCode};
 use crate::session::{Attached, Delivery, InFlightState, SessionKey};
 use crate::time::Instant;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a search without result takes of the turn's budget, bytes.
 const SEARCH_COST: u64 = 1024;
+/// What the end of a search takes of it: thousands of filters that match nothing are work, too.
+const SEARCH_END_COST: u64 = 128;
 
 /// Whether the pump goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,9 +172,9 @@ impl Broker {
         let max_bytes = self.config.broker.max_inflight_bytes;
         let Some(session) = self.sessions.get_mut(key.slot) else { return Step::Stop };
         let quota = session.outgoing.has_quota(attached.receive_maximum, max_bytes);
-        let Some(cursor) = session.replays.front_mut() else { return Step::Stop };
+        let Some((filter, cursor)) = session.replays.iter_mut().next() else { return Step::Stop };
         let granted = cursor.subscription.options.qos;
-        let message = match self.retained.next_match(&cursor.filter, cursor.after.as_deref()) {
+        let message = match self.retained.next_match(filter, cursor.after.as_deref()) {
             Found::Message(message) => message,
             Found::GoOnAfter(name) => {
                 cursor.after = Some(name);
@@ -181,10 +182,8 @@ impl Broker {
                 return Step::Again;
             }
             Found::End => {
-                session.replays.pop_front();
-                if session.replays.is_empty() {
-                    session.replays = VecDeque::new();
-                }
+                session.replays.pop_first();
+                self.budget = self.budget.saturating_sub(SEARCH_END_COST);
                 return Step::Again;
             }
         };

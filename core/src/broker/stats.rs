@@ -1,165 +1,219 @@
 //! Counters: one for everything that is refused or dropped, and those that `$SYS` and `/metrics`
-//! show. Never consulted for a decision.
+//! show. A line here is all that a new one takes: it is saved, summed over shards and exposed by
+//! its name, with its doc as the explanation. Never consulted for a decision.
 
 use crate::state::state;
 
-/// Why messages were dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops {
-    /// The queue of a Session was full (`max_queued_messages`, `max_queued_bytes`).
-    pub queue_full: u64,
-    /// QoS 0 to a Session that is not connected.
-    pub offline: u64,
-    /// QoS 0 to a connection above its high-water mark.
-    pub slow_consumer: u64,
-    /// Larger than the client's Maximum Packet Size.
-    pub too_large: u64,
-    /// The Message Expiry Interval ran out.
-    pub expired: u64,
-    /// Published to a topic that clients may not write (`$SYS`, `$CONTROL`).
-    pub forbidden: u64,
-    /// Payload over `message_size_limit`.
-    pub over_size_limit: u64,
-    /// Over `max_retained_messages` or `max_retained_bytes`.
-    pub retained_quota: u64,
-    /// Its Session ended while the message waited.
-    pub session_ended: u64,
-    /// Refused by the subscriber's PUBREC or PUBACK.
-    pub refused: u64,
+/// What a number of [`Stats`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CounterKind {
+    /// It only grows.
+    Counter,
+    /// It comes and goes.
+    Gauge,
 }
 
-state!(Drops {
-    queue_full,
-    offline,
-    slow_consumer,
-    too_large,
-    expired,
-    forbidden,
-    over_size_limit,
-    retained_quota,
-    session_ended,
-    refused,
-});
+/// One number of [`Stats`] or [`Drops`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The name of its field. `_qos0` to `_qos2` at the end make three fields one family.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: CounterKind,
+    /// What it counts, as its doc says; the first line of it.
+    pub help: &'static str,
+    /// The number.
+    pub value: u64,
+}
 
-impl Drops {
-    /// All of them.
-    pub const fn total(&self) -> u64 {
-        self.queue_full
-            + self.offline
-            + self.slow_consumer
-            + self.too_large
-            + self.expired
-            + self.forbidden
-            + self.over_size_limit
-            + self.retained_quota
-            + self.session_ended
-            + self.refused
+/// A struct of numbers, each `Counter` or `Gauge`, with all that is made of their list; behind a
+/// `+` other such structs.
+macro_rules! counters {
+    ($(#[$outer:meta])* $name:ident {
+        $(#[doc = $first:literal] $(#[doc = $more:literal])* $field:ident: $kind:ident,)+
+        $(+ $(#[$inner:meta])* $part:ident: $type:ty,)*
+    }) => {
+        $(#[$outer])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $(#[doc = $first] $(#[doc = $more])* pub $field: u64,)+
+            $($(#[$inner])* pub $part: $type,)*
+        }
+
+        state!($name { $($field,)+ $($part,)* });
+
+        impl $name {
+            /// Each number, in the order of the fields.
+            pub fn list(&self) -> Vec<Counter> {
+                vec![$(Counter {
+                    name: stringify!($field),
+                    kind: CounterKind::$kind,
+                    help: $first.trim_ascii(),
+                    value: self.$field,
+                },)+]
+            }
+
+            /// Adds the numbers of another shard.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)+
+                $(self.$part.add(&other.$part);)*
+            }
+        }
+    };
+}
+
+counters! {
+    /// Why messages were dropped.
+    #[derive(Copy)]
+    Drops {
+        /// The queue of a Session was full (`max_queued_messages`, `max_queued_bytes`).
+        queue_full: Counter,
+        /// QoS 0 to a Session that is not connected.
+        offline: Counter,
+        /// QoS 0 to a connection above its high-water mark.
+        slow_consumer: Counter,
+        /// Larger than the client's Maximum Packet Size.
+        too_large: Counter,
+        /// The Message Expiry Interval ran out.
+        expired: Counter,
+        /// Published to a topic that clients may not write (`$SYS`, `$CONTROL`).
+        forbidden: Counter,
+        /// Payload over `message_size_limit`.
+        over_size_limit: Counter,
+        /// Over `max_retained_messages` or `max_retained_bytes`.
+        retained_quota: Counter,
+        /// Its Session ended while the message waited.
+        session_ended: Counter,
+        /// Refused by the subscriber's PUBREC or PUBACK.
+        refused: Counter,
     }
 }
 
-/// The counters of an engine, since its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Bytes of MQTT received.
-    pub bytes_received: u64,
-    /// Bytes of MQTT sent.
-    pub bytes_sent: u64,
-    /// Packets received.
-    pub packets_received: u64,
-    /// Packets sent.
-    pub packets_sent: u64,
-    /// PUBLISH packets received, by QoS.
-    pub publish_received_qos0: u64,
-    /// See [`Self::publish_received_qos0`].
-    pub publish_received_qos1: u64,
-    /// See [`Self::publish_received_qos0`].
-    pub publish_received_qos2: u64,
-    /// PUBLISH packets sent, by QoS.
-    pub publish_sent_qos0: u64,
-    /// See [`Self::publish_sent_qos0`].
-    pub publish_sent_qos1: u64,
-    /// See [`Self::publish_sent_qos0`].
-    pub publish_sent_qos2: u64,
-    /// Payload bytes of PUBLISH received.
-    pub publish_bytes_received: u64,
-    /// Payload bytes of PUBLISH sent.
-    pub publish_bytes_sent: u64,
-    /// Messages dropped, by cause.
-    pub drops: Drops,
-    /// Connections accepted.
-    pub connections_opened: u64,
-    /// Connections open now, with or without CONNECT.
-    pub connections_open: u64,
-    /// CONNECT packets accepted.
-    pub connects_accepted: u64,
-    /// CONNECT packets refused.
-    pub connects_refused: u64,
-    /// Connections closed for malformed packets or breaches of the protocol.
-    pub protocol_errors: u64,
-    /// Connections closed by Keep Alive.
-    pub keep_alive_timeouts: u64,
-    /// Connections closed because CONNECT or the rest of a packet did not come in time.
-    pub slow_closed: u64,
-    /// Sessions taken over by another connection.
-    pub takeovers: u64,
-    /// Sessions with a connection.
-    pub clients_connected: u64,
-    /// Sessions in all.
-    pub clients_total: u64,
-    /// Most sessions with a connection at one time.
-    pub clients_maximum: u64,
-    /// Sessions ended by their expiry interval.
-    pub clients_expired: u64,
-    /// Subscriptions, shared ones included.
-    pub subscriptions: u64,
-    /// Shared subscriptions.
-    pub shared_subscriptions: u64,
-    /// SUBSCRIBE filters refused.
-    pub subscriptions_refused: u64,
-    /// Retained messages.
-    pub retained: u64,
-    /// Bytes of retained messages.
-    pub retained_bytes: u64,
-    /// Messages waiting in queues and in flight.
-    pub queued: u64,
-    /// Wills published.
-    pub wills_published: u64,
-    /// Acknowledgements for Packet Identifiers that are not in use.
-    pub unknown_acks: u64,
+impl Drops {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.list().iter().map(|counter| counter.value).sum()
+    }
 }
 
-state!(Stats {
-    bytes_received,
-    bytes_sent,
-    packets_received,
-    packets_sent,
-    publish_received_qos0,
-    publish_received_qos1,
-    publish_received_qos2,
-    publish_sent_qos0,
-    publish_sent_qos1,
-    publish_sent_qos2,
-    publish_bytes_received,
-    publish_bytes_sent,
-    drops,
-    connections_opened,
-    connections_open,
-    connects_accepted,
-    connects_refused,
-    protocol_errors,
-    keep_alive_timeouts,
-    slow_closed,
-    takeovers,
-    clients_connected,
-    clients_total,
-    clients_maximum,
-    clients_expired,
-    subscriptions,
-    shared_subscriptions,
-    subscriptions_refused,
-    retained,
-    retained_bytes,
-    queued,
-    wills_published,
-    unknown_acks,
-});
+counters! {
+    /// The counters of an engine, since its start.
+    Stats {
+        /// Bytes of MQTT received.
+        bytes_received: Counter,
+        /// Bytes of MQTT sent.
+        bytes_sent: Counter,
+        /// Packets received.
+        packets_received: Counter,
+        /// Packets sent.
+        packets_sent: Counter,
+        /// PUBLISH packets received, by QoS.
+        publish_received_qos0: Counter,
+        /// See [`Self::publish_received_qos0`].
+        publish_received_qos1: Counter,
+        /// See [`Self::publish_received_qos0`].
+        publish_received_qos2: Counter,
+        /// PUBLISH packets sent, by QoS.
+        publish_sent_qos0: Counter,
+        /// See [`Self::publish_sent_qos0`].
+        publish_sent_qos1: Counter,
+        /// See [`Self::publish_sent_qos0`].
+        publish_sent_qos2: Counter,
+        /// Payload bytes of PUBLISH received, by QoS.
+        publish_received_bytes_qos0: Counter,
+        /// See [`Self::publish_received_bytes_qos0`].
+        publish_received_bytes_qos1: Counter,
+        /// See [`Self::publish_received_bytes_qos0`].
+        publish_received_bytes_qos2: Counter,
+        /// Payload bytes of PUBLISH sent, by QoS.
+        publish_sent_bytes_qos0: Counter,
+        /// See [`Self::publish_sent_bytes_qos0`].
+        publish_sent_bytes_qos1: Counter,
+        /// See [`Self::publish_sent_bytes_qos0`].
+        publish_sent_bytes_qos2: Counter,
+        /// Connections accepted.
+        connections_opened: Counter,
+        /// Connections open now, with or without CONNECT.
+        connections_open: Gauge,
+        /// CONNECT packets accepted.
+        connects_accepted: Counter,
+        /// CONNECT packets refused.
+        connects_refused: Counter,
+        /// Connections closed for malformed packets or breaches of the protocol.
+        protocol_errors: Counter,
+        /// Connections closed by Keep Alive.
+        keep_alive_timeouts: Counter,
+        /// Connections closed because CONNECT or the rest of a packet did not come in time.
+        slow_closed: Counter,
+        /// Sessions taken over by another connection.
+        takeovers: Counter,
+        /// Sessions with a connection.
+        clients_connected: Gauge,
+        /// Sessions in all.
+        clients_total: Gauge,
+        /// Most sessions with a connection at one time.
+        clients_maximum: Gauge,
+        /// Sessions ended by their expiry interval.
+        clients_expired: Counter,
+        /// Subscriptions, shared ones included.
+        subscriptions: Gauge,
+        /// Shared subscriptions.
+        shared_subscriptions: Gauge,
+        /// SUBSCRIBE filters refused.
+        subscriptions_refused: Counter,
+        /// Retained messages.
+        retained: Gauge,
+        /// Bytes of retained messages.
+        retained_bytes: Gauge,
+        /// Messages waiting in queues and in flight.
+        queued: Gauge,
+        /// Wills published.
+        wills_published: Counter,
+        /// Acknowledgements for Packet Identifiers that are not in use.
+        unknown_acks: Counter,
+        + /// Messages dropped, by cause.
+        drops: Drops,
+    }
+}
+
+impl Stats {
+    /// PUBLISH packets received.
+    pub const fn publish_received(&self) -> u64 {
+        self.publish_received_qos0 + self.publish_received_qos1 + self.publish_received_qos2
+    }
+
+    /// PUBLISH packets sent.
+    pub const fn publish_sent(&self) -> u64 {
+        self.publish_sent_qos0 + self.publish_sent_qos1 + self.publish_sent_qos2
+    }
+
+    /// Payload bytes of PUBLISH received.
+    pub const fn publish_received_bytes(&self) -> u64 {
+        self.publish_received_bytes_qos0
+            + self.publish_received_bytes_qos1
+            + self.publish_received_bytes_qos2
+    }
+
+    /// Payload bytes of PUBLISH sent.
+    pub const fn publish_sent_bytes(&self) -> u64 {
+        self.publish_sent_bytes_qos0 + self.publish_sent_bytes_qos1 + self.publish_sent_bytes_qos2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_summed_and_every_number_is_listed_with_its_doc() {
+        let one = Stats { retained: 2, ..Stats::default() };
+        let mut sum = Stats { retained: 3, ..one.clone() };
+        sum.drops.offline = 1;
+        sum.add(&Stats { drops: Drops { offline: 4, ..Drops::default() }, ..one });
+        assert_eq!((sum.retained, sum.drops.total()), (5, 5));
+        let list = sum.list();
+        let retained = list.iter().find(|counter| counter.name == "retained").unwrap();
+        assert_eq!((retained.kind, retained.value), (CounterKind::Gauge, 5));
+        assert_eq!(retained.help, "Retained messages.");
+    }
+}

@@ -92,15 +92,16 @@ impl Broker {
         };
         let Some(session) = self.session_mut(key) else { return ReasonCode::UnspecifiedError };
         session.subscriptions.insert(full.as_str().into(), subscription);
-        session.replays.retain(|cursor| *cursor.filter != *filter);
         if parsed.share.is_some() {
             self.announce_group(&full, outlet);
+        } else {
+            session.replays.remove(&*filter);
         }
         // No retained messages for shared subscriptions (§4.8.2).
         if owed && parsed.share.is_none() && self.retained_any() {
-            let cursor = RetainedCursor { filter: filter.into(), after: None, subscription };
+            let cursor = RetainedCursor { after: None, subscription };
             if let Some(session) = self.session_mut(key) {
-                session.replays.push_back(cursor);
+                session.replays.insert(filter.into(), cursor);
             }
         }
         ReasonCode::granted(options.qos)
@@ -170,7 +171,9 @@ impl Broker {
         if session.subscriptions.remove(&*full).is_none() {
             return ReasonCode::NoSubscriptionExisted;
         }
-        session.replays.retain(|cursor| *cursor.filter != *filter);
+        if parsed.share.is_none() {
+            session.replays.remove(&*filter);
+        }
         self.stats.subscriptions -= 1;
         if parsed.share.is_some() {
             self.stats.shared_subscriptions -= 1;

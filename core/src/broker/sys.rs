@@ -88,9 +88,6 @@ impl Broker {
             .map(|(_, session)| (session.queue.len() + session.outgoing.len()) as u64)
             .sum();
         let uptime = now.since(self.started).as_secs();
-        let publish_received =
-            s.publish_received_qos0 + s.publish_received_qos1 + s.publish_received_qos2;
-        let publish_sent = s.publish_sent_qos0 + s.publish_sent_qos1 + s.publish_sent_qos2;
         let disconnected = s.clients_total - s.clients_connected;
         let mut values: Vec<(String, String)> = vec![
             ("version".into(), concat!("halyard version ", env!("CARGO_PKG_VERSION")).into()),
@@ -111,11 +108,11 @@ impl Broker {
             ("store/messages/bytes", s.retained_bytes),
             ("bytes/received", s.bytes_received),
             ("bytes/sent", s.bytes_sent),
-            ("publish/messages/received", publish_received),
-            ("publish/messages/sent", publish_sent),
+            ("publish/messages/received", s.publish_received()),
+            ("publish/messages/sent", s.publish_sent()),
             ("publish/messages/dropped", s.drops.total()),
-            ("publish/bytes/received", s.publish_bytes_received),
-            ("publish/bytes/sent", s.publish_bytes_sent),
+            ("publish/bytes/received", s.publish_received_bytes()),
+            ("publish/bytes/sent", s.publish_sent_bytes()),
             ("retained messages/count", s.retained),
             ("subscriptions/count", s.subscriptions),
             ("shared_subscriptions/count", s.shared_subscriptions),
@@ -139,11 +136,8 @@ impl Broker {
         let totals = [
             ("messages/received", s.packets_received),
             ("messages/sent", s.packets_sent),
-            (
-                "publish/received",
-                s.publish_received_qos0 + s.publish_received_qos1 + s.publish_received_qos2,
-            ),
-            ("publish/sent", s.publish_sent_qos0 + s.publish_sent_qos1 + s.publish_sent_qos2),
+            ("publish/received", s.publish_received()),
+            ("publish/sent", s.publish_sent()),
             ("publish/dropped", s.drops.total()),
             ("bytes/received", s.bytes_received),
             ("bytes/sent", s.bytes_sent),

@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Arc<Peer>,
     pub(crate) listener: u16,
+    /// Who the transport proved it to be.
+    pub(crate) identity: Option<Arc<str>>,
     pub(crate) phase: Phase,
     /// Client Identifier, once CONNECT was accepted.
     pub(crate) client_id: Option<Arc<str>>,
@@ -55,11 +57,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, peer: Peer, listener: u16, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        peer: Peer,
+        listener: u16,
+        identity: Option<Arc<str>>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             peer: Arc::new(peer),
             listener,
+            identity,
             phase: Phase::AwaitConnect,
             client_id: None,
             version: Version::V4,
@@ -96,7 +105,8 @@ impl Connection {
     }
 
     pub(crate) fn footprint(&self) -> u64 {
-        192 + self.decoder.buffered().len() as u64
+        192 + self.identity.as_ref().map_or(0, |name| name.len() as u64)
+            + self.decoder.buffered().len() as u64
             + self.output.len()
             + self.aliases_in.footprint()
             + self.aliases_out.footprint()
@@ -108,6 +118,7 @@ impl State for Connection {
         self.id.0.save(to);
         self.peer.save(to);
         self.listener.save(to);
+        self.identity.save(to);
         self.session().save(to);
         self.client_id.save(to);
         self.version.save(to);
@@ -128,11 +139,13 @@ impl State for Connection {
         let id = ConnectionId(u64::load(from)?);
         let peer = Arc::new(Peer::load(from)?);
         let listener = State::load(from)?;
+        let identity = State::load(from)?;
         let session: Option<SessionKey> = State::load(from)?;
         Ok(Self {
             id,
             peer,
             listener,
+            identity,
             phase: session.map_or(Phase::AwaitConnect, Phase::Connected),
             client_id: State::load(from)?,
             version: State::load(from)?,

@@ -65,6 +65,9 @@ pub enum Input<'a> {
         peer: Peer,
         /// Index of the listener in the configuration.
         listener: u16,
+        /// Who the transport proved it to be, by its certificate: then this is the User Name,
+        /// whatever CONNECT says, and no password is asked for.
+        identity: Option<Arc<str>>,
     },
     /// Bytes of the MQTT stream arrived, cut anywhere.
     Bytes {

@@ -10,7 +10,7 @@ mod intake;
 mod observer;
 mod outlet;
 
-pub use crate::broker::{Drops, LinkMessage, Stats};
+pub use crate::broker::{Counter, CounterKind, Drops, LinkMessage, Stats};
 pub use config::{Config, shard_of};
 pub use effect::{AdminReply, CloseReason, Effect};
 pub use input::{AdminCommand, ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
@@ -56,7 +56,7 @@ pub(crate) struct Connections {
     bytes_sent: u64,
     packets_sent: u64,
     publish_sent: [u64; 3],
-    publish_bytes_sent: u64,
+    publish_bytes_sent: [u64; 3],
     /// Packets other than PUBLISH over the client's Maximum Packet Size.
     unsendable: u64,
     shutting_down: bool,
@@ -78,7 +78,9 @@ impl<O: Observer> Engine<O> {
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
             Input::Turn { wall } => self.turn(now, wall, effects),
-            Input::Opened { conn, peer, listener } => self.opened(now, conn, peer, listener),
+            Input::Opened { conn, peer, listener, identity } => {
+                self.opened(now, Connection::new(conn, peer, listener, identity, now));
+            }
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
             Input::Closed { conn, cause } => {
                 if let Some(slot) = self.links.find(conn) {
@@ -215,14 +217,15 @@ impl<O: Observer> Engine<O> {
         }
     }
 
-    fn opened(&mut self, now: Instant, conn: ConnectionId, peer: Peer, listener: u16) {
+    fn opened(&mut self, now: Instant, connection: Connection) {
+        let Connection { id: conn, listener, .. } = connection;
         if self.links.find(conn).is_some() || self.links.shutting_down {
             return;
         }
-        self.observer.event(now, &Event::Opened { conn, peer: &peer, listener });
+        self.observer.event(now, &Event::Opened { conn, peer: &connection.peer, listener });
         self.broker.stats.connections_opened += 1;
         self.broker.stats.connections_open += 1;
-        let slot = self.links.slots.insert(Connection::new(conn, peer, listener, now));
+        let slot = self.links.slots.insert(connection);
         self.links.by_id.insert(conn, slot);
         self.arm(now, slot);
     }
@@ -359,7 +362,7 @@ impl Connections {
             bytes_sent: 0,
             packets_sent: 0,
             publish_sent: [0; 3],
-            publish_bytes_sent: 0,
+            publish_bytes_sent: [0; 3],
             unsendable: 0,
             shutting_down: false,
         }
@@ -376,7 +379,9 @@ impl Connections {
         stats.publish_sent_qos0 += self.publish_sent[0];
         stats.publish_sent_qos1 += self.publish_sent[1];
         stats.publish_sent_qos2 += self.publish_sent[2];
-        stats.publish_bytes_sent += self.publish_bytes_sent;
+        stats.publish_sent_bytes_qos0 += self.publish_bytes_sent[0];
+        stats.publish_sent_bytes_qos1 += self.publish_bytes_sent[1];
+        stats.publish_sent_bytes_qos2 += self.publish_bytes_sent[2];
         stats.drops.too_large += self.unsendable;
     }
 
@@ -386,7 +391,7 @@ impl Connections {
         self.bytes_sent = 0;
         self.packets_sent = 0;
         self.publish_sent = [0; 3];
-        self.publish_bytes_sent = 0;
+        self.publish_bytes_sent = [0; 3];
         self.unsendable = 0;
     }
 
@@ -400,10 +405,9 @@ impl Connections {
         }
         self.bytes_sent.save(to);
         self.packets_sent.save(to);
-        for count in self.publish_sent {
+        for count in self.publish_sent.into_iter().chain(self.publish_bytes_sent) {
             count.save(to);
         }
-        self.publish_bytes_sent.save(to);
         self.unsendable.save(to);
         self.shutting_down.save(to);
     }
@@ -421,10 +425,9 @@ impl Connections {
         }
         links.bytes_sent = State::load(from)?;
         links.packets_sent = State::load(from)?;
-        for count in &mut links.publish_sent {
+        for count in links.publish_sent.iter_mut().chain(&mut links.publish_bytes_sent) {
             *count = u64::load(from)?;
         }
-        links.publish_bytes_sent = State::load(from)?;
         links.unsendable = State::load(from)?;
         links.shutting_down = State::load(from)?;
         Ok(links)

@@ -90,8 +90,9 @@ impl<O: Observer> Outlet for Out<'_, O> {
     }
 
     fn publish(&mut self, slot: u32, publish: &Publish<'_>, shareable: bool) {
-        self.links.publish_sent[usize::from(publish.qos.bits())] += 1;
-        self.links.publish_bytes_sent += publish.payload.len() as u64;
+        let qos = usize::from(publish.qos.bits());
+        self.links.publish_sent[qos] += 1;
+        self.links.publish_bytes_sent[qos] += publish.payload.len() as u64;
         self.links.packets_sent += 1;
         if self.links.prepare(slot).is_none() {
             return;

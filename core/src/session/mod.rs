@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::packet::Version;
 use crate::state::{RestoreError, Sink, Source, State, state};
 use crate::time::Instant;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A Session within its engine: slot and generation, so that a stale key finds nothing.
@@ -76,8 +76,8 @@ pub(crate) struct Session {
     pub(crate) will: Option<Box<PendingWill>>,
     /// By Topic Filter, with `$share/…` and mount point as subscribed.
     pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
-    /// Retained messages still to be sent for new subscriptions.
-    pub(crate) replays: VecDeque<RetainedCursor>,
+    /// Retained messages still to be sent for new subscriptions, by filter with mount point.
+    pub(crate) replays: BTreeMap<Box<str>, RetainedCursor>,
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
     pub(crate) queue: Queue,
@@ -147,7 +147,7 @@ impl Session {
             attached: None,
             will: None,
             subscriptions: BTreeMap::new(),
-            replays: VecDeque::new(),
+            replays: BTreeMap::new(),
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             queue: Queue::default(),
@@ -174,6 +174,6 @@ impl Session {
             + self.queue.footprint()
             + self.outgoing.footprint()
             + self.incoming.footprint()
-            + self.replays.iter().map(RetainedCursor::footprint).sum::<u64>()
+            + self.replays.iter().map(|(filter, cursor)| cursor.footprint(filter)).sum::<u64>()
     }
 }

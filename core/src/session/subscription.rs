@@ -24,20 +24,19 @@ impl State for SubscriptionOptions {
     }
 }
 
-/// Retained messages still owed to a new subscription [MQTT-3.3.1-9].
+/// Retained messages still owed to a new subscription [MQTT-3.3.1-9]. A Session holds them by
+/// filter, with mount point: a repeated SUBSCRIBE finds its own at once however many there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RetainedCursor {
-    /// The filter, with mount point, without `$share/…`.
-    pub(crate) filter: Box<str>,
     /// The last topic that was sent.
     pub(crate) after: Option<Box<str>>,
     pub(crate) subscription: Subscription,
 }
 
-state!(RetainedCursor { filter, after, subscription });
+state!(RetainedCursor { after, subscription });
 
 impl RetainedCursor {
-    pub(crate) fn footprint(&self) -> u64 {
-        64 + self.filter.len() as u64 + self.after.as_ref().map_or(0, |name| name.len() as u64)
+    pub(crate) fn footprint(&self, filter: &str) -> u64 {
+        64 + filter.len() as u64 + self.after.as_ref().map_or(0, |name| name.len() as u64)
     }
 }

@@ -11,6 +11,7 @@
 
 mod clock;
 mod describe;
+mod disk;
 mod model;
 mod network;
 mod oracle;
@@ -23,6 +24,7 @@ mod wire;
 mod world;
 
 pub use describe::describe;
+pub use disk::{Keep, SimDisk, SimFile};
 pub use network::Conditions;
 pub use scenario::{Failure, Report, run_seed, run_seed_restoring, trace_seed};
 pub use station::{Outgoing, Received};

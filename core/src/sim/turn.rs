@@ -116,7 +116,10 @@ impl World {
         if !wire.server_open {
             wire.server_open = true;
             let listener = wire.listener;
-            self.input(node, Input::Opened { conn: id, peer: Peer::Local, listener });
+            self.input(
+                node,
+                Input::Opened { conn: id, peer: Peer::Local, listener, identity: None },
+            );
         }
         for _ in 0..self.rng.between(1, READS_MAX) {
             let Some(wire) = self.wires.get_mut(&conn) else { return };

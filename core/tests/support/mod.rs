@@ -175,7 +175,7 @@ impl Net {
     pub fn open_on(&mut self, shard: usize, listener: u16, version: Version) -> Raw {
         self.next += 1;
         let conn = ConnectionId(self.next);
-        self.input(shard, Input::Opened { conn, peer: Peer::Local, listener });
+        self.input(shard, Input::Opened { conn, peer: Peer::Local, listener, identity: None });
         Raw { shard, conn, version }
     }
 

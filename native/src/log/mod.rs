@@ -26,6 +26,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU16;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
@@ -89,6 +90,8 @@ struct Shared {
     connections: AtomicBool,
     /// Lines were added since the writer was last woken.
     fresh: AtomicBool,
+    /// Lines lost since the start.
+    lost: AtomicU64,
     buffer: Mutex<Buffer>,
     filled: Condvar,
 }
@@ -135,6 +138,7 @@ impl LogWriter {
             types: AtomicU16::new(bits(settings.types)),
             connections: AtomicBool::new(settings.connection_messages),
             fresh: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
             buffer: Mutex::new(buffer),
             filled: Condvar::new(),
         });
@@ -165,6 +169,11 @@ impl Log {
     #[inline]
     pub(crate) fn wants(&self, kind: LogType) -> bool {
         self.shared.types.load(Ordering::Relaxed) & kind as u16 != 0
+    }
+
+    /// Lines that were lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
     }
 
     /// `connection_messages`.
@@ -292,6 +301,7 @@ fn write_lines(shared: &Shared, mut sinks: Sinks) {
         let (reopen, closing) = (buffer.reopen.take(), buffer.closing);
         let lost = std::mem::take(&mut buffer.lost);
         if lost > 0 {
+            shared.lost.fetch_add(lost, Ordering::Relaxed);
             let what = format_args!("{lost} log lines lost: the log is written too slowly");
             buffer.add(LogType::Warning, what);
         }

@@ -30,6 +30,13 @@ pub(super) struct Read {
     pub(super) ended: Option<TransportEnd>,
 }
 
+impl Read {
+    /// Bytes that came.
+    pub(super) const fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
 impl Arena {
     pub(super) fn new() -> Self {
         Self { buffer: vec![0; ARENA_BYTES].into(), used: 0, reads: Vec::new() }

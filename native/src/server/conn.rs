@@ -45,6 +45,8 @@ pub(super) struct Conn {
 pub(super) enum Stage {
     /// An HTTP request, of which this much has come.
     Http(Box<HttpIntake>),
+    /// A request that was understood and is not answered yet.
+    Asking,
     /// MQTT.
     Mqtt,
     /// MQTT in WebSocket frames.

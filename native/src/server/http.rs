@@ -39,6 +39,8 @@ pub(super) enum Answer {
     Page { path: String, head_only: bool },
     /// `200` with the state of the broker.
     Health { head_only: bool },
+    /// `200`: the broker serves.
+    Ready { head_only: bool },
     /// `200` with the counters.
     Metrics { head_only: bool },
     /// A refusal.
@@ -129,6 +131,7 @@ fn judge(request: &Request<'_>, rules: Rules<'_>) -> Answer {
     let pages = rules.protocol != Protocol::Websockets;
     match (request.method, request.path) {
         ("GET" | "HEAD", "/health") if pages => Answer::Health { head_only },
+        ("GET" | "HEAD", "/ready") if pages => Answer::Ready { head_only },
         ("GET" | "HEAD", "/metrics") if pages => Answer::Metrics { head_only },
         ("GET" | "HEAD", "/mqtt") if pages => upgrade_required(),
         ("GET" | "HEAD", path) if pages => Answer::Page { path: path.to_owned(), head_only },
@@ -308,6 +311,7 @@ mod tests {
             Answer::Refuse(refusal) => refusal.response(),
             Answer::Page { .. } => return "page".into(),
             Answer::Health { .. } => return "health".into(),
+            Answer::Ready { .. } => return "ready".into(),
             Answer::Metrics { .. } => return "metrics".into(),
         };
         String::from_utf8(bytes).unwrap().split(' ').nth(1).unwrap().to_owned()
@@ -357,6 +361,7 @@ mod tests {
             (Local, "GET", "/mqtt", "426"),
             (Local, "GET", "/health", "health"),
             (Local, "GET", "/metrics", "metrics"),
+            (Pages, "HEAD", "/ready", "ready"),
             (Local, "POST", "/", "405"),
             (Pages, "GET", "/mqtt", "426"),
             (Pages, "GET", "/metrics", "metrics"),

@@ -2,6 +2,7 @@
 //! engine as it lies in the read buffer, WebSocket frames are undone in place, and an HTTP request
 //! is answered or becomes a WebSocket. Decides nothing about MQTT.
 
+use super::asks::Ask;
 use super::conn::Conn;
 use super::conn::HttpIntake;
 use super::conn::Stage;
@@ -14,7 +15,6 @@ use super::pages;
 use crate::log::Lines;
 use crate::log::Log;
 use crate::log::LogType;
-use crate::metrics;
 use crate::settings::Settings;
 use halyard_core::engine::Effect;
 use halyard_core::engine::Engine;
@@ -35,18 +35,19 @@ pub(super) struct Intake<'a> {
     pub(super) engine: &'a mut Engine<Lines>,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) settings: &'a Settings,
-    pub(super) open_sockets: usize,
     pub(super) log: &'a Log,
     pub(super) now: Instant,
 }
 
 /// What becomes of the connection, as far as the driver is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// It goes on.
     Open,
     /// The handshake is over: the driver's deadline falls.
     Upgraded,
+    /// The shards are to be asked this, and the answer is the response.
+    Ask { ask: Ask, head_only: bool },
     /// All was said: once it is written, the socket closes.
     Drain,
 }
@@ -62,7 +63,7 @@ impl Intake<'_> {
             }
             Stage::WebSocket(_) => self.frames(conn, bytes),
             Stage::Http(_) => self.request(conn, bytes),
-            Stage::Draining => Next::Open,
+            Stage::Asking | Stage::Draining => Next::Open,
         }
     }
 
@@ -135,7 +136,8 @@ impl Intake<'_> {
             Answer::Upgrade(response) => {
                 conn.send_raw(response);
                 conn.stage = Stage::WebSocket(FrameDecoder::new());
-                let input = Input::Opened { conn: conn.id, peer, listener: conn.listener };
+                let input =
+                    Input::Opened { conn: conn.id, peer, listener: conn.listener, identity: None };
                 self.engine.handle(self.now, input, self.effects);
                 return match self.frames(conn, rest) {
                     Next::Open => Next::Upgraded,
@@ -150,13 +152,15 @@ impl Intake<'_> {
                 }
                 None => conn.send_raw(http::not_found(&path).response()),
             },
+            Answer::Ready { head_only } => {
+                respond(conn, "application/json", "{\"status\":\"ready\"}\n", head_only);
+            }
             Answer::Health { head_only } => {
                 respond(conn, "application/json", "{\"status\":\"ok\"}\n", head_only);
             }
             Answer::Metrics { head_only } => {
-                let uptime = self.now.0 / 1_000_000;
-                let page = metrics::render(&self.engine.stats(), uptime, self.open_sockets);
-                respond(conn, metrics::CONTENT_TYPE, &page, head_only);
+                conn.stage = Stage::Asking;
+                return Next::Ask { ask: Ask::Metrics, head_only };
             }
             Answer::Refuse(refusal) => self.refuse(conn, &peer, &refusal),
         }
@@ -172,7 +176,8 @@ impl Intake<'_> {
     }
 }
 
-fn respond(conn: &mut Conn, content_type: &str, body: &str, head_only: bool) {
+/// `200` with this body.
+pub(super) fn respond(conn: &mut Conn, content_type: &str, body: &str, head_only: bool) {
     let mut response = http::head("200 OK", content_type, body.len());
     if !head_only {
         response.push_str(body);

@@ -31,10 +31,11 @@ impl Shard {
                 self.acceptors.mark(listener);
             }
         }
-        let Self { acceptors, table, tokens, ready, settings, engine, effects, .. } = self;
+        let Self { acceptors, table, tokens, ready, settings, engine, effects, driver, .. } = self;
         let timeout = settings.config.broker.connect_timeout_secs;
         acceptors.accept(now, |Accepted { io, peer, admission }| {
             let listener = admission.listener();
+            driver.listener(listener).accepted += 1;
             let speaks_mqtt =
                 settings.config.listeners[usize::from(listener)].protocol == Protocol::Mqtt;
             let stage = if speaks_mqtt {
@@ -50,7 +51,7 @@ impl Shard {
             // Its first read sets its waker.
             tokens.push(token);
             if speaks_mqtt {
-                engine.handle(now, Input::Opened { conn, peer, listener }, effects);
+                engine.handle(now, Input::Opened { conn, peer, listener, identity: None }, effects);
             } else if timeout > 0 {
                 table.set_deadline(conn, Some(now.plus_secs(timeout.into())));
             }
@@ -73,6 +74,8 @@ impl Shard {
                     let input = Input::Link { peer, message };
                     self.engine.handle(now, input, &mut self.effects);
                 }
+                Mail::Ask { from, request, ask } => self.asked(from, request, ask),
+                Mail::Told { from, request, told } => self.told(now, from, request, told),
                 Mail::Stop => self.stop(now),
             }
         }
@@ -84,7 +87,11 @@ impl Shard {
         let input = Input::Admin { request: 0, command: AdminCommand::Shutdown };
         self.engine.handle(now, input, &mut self.effects);
         for id in self.table.ids() {
-            if self.table.get(id).is_some_and(|conn| matches!(conn.stage, Stage::Http(_))) {
+            if self
+                .table
+                .get(id)
+                .is_some_and(|conn| matches!(conn.stage, Stage::Http(_) | Stage::Asking))
+            {
                 self.drain(now, id);
             }
         }
@@ -146,7 +153,8 @@ impl Shard {
     /// all is written the peer is told.
     pub(super) fn settle(&mut self, now: Instant, id: ConnectionId, ended: Option<TransportEnd>) {
         let Some(conn) = self.table.get(id) else { return };
-        let owes = conn.is_draining() && conn.has_backlog() && !conn.is_broken();
+        let asks = matches!(conn.stage, Stage::Asking);
+        let owes = asks || conn.is_draining() && conn.has_backlog() && !conn.is_broken();
         match ended {
             // It said its last word and still listens to ours.
             Some(TransportEnd::Eof) if owes => {}

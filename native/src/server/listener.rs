@@ -9,9 +9,11 @@ use super::wake::Ready;
 use super::wake::Token;
 use crate::log::Log;
 use crate::log::LogType;
+use crate::metrics::DriverStats;
 use halyard_core::conf;
 use halyard_core::engine::Peer;
 use halyard_core::time::Instant;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -62,6 +64,8 @@ pub(super) struct Acceptors {
     /// Whether it was said that accepting rests.
     warned: bool,
     log: Log,
+    /// Connections denied, by listener and option.
+    denied: BTreeMap<(u16, &'static str), u64>,
 }
 
 struct Listener {
@@ -133,7 +137,15 @@ impl Acceptors {
                 ready: true,
             });
         }
-        Ok(Self { listeners, counts, limits, resting_until: None, warned: false, log })
+        Ok(Self {
+            listeners,
+            counts,
+            limits,
+            resting_until: None,
+            warned: false,
+            log,
+            denied: BTreeMap::new(),
+        })
     }
 
     /// A listening socket was reported as ready.
@@ -191,10 +203,11 @@ impl Acceptors {
         let limit = listener.max_connections;
         match self.admit(index, limit) {
             Ok(admission) => each(Accepted { io, peer, admission }),
-            Err(option) => self.log.add(
-                LogType::Notice,
-                format_args!("Client connection from {peer} denied: {option} exceeded."),
-            ),
+            Err(option) => {
+                *self.denied.entry((index, option)).or_default() += 1;
+                let text = format_args!("Client connection from {peer} denied: {option} exceeded.");
+                self.log.add(LogType::Notice, text);
+            }
         }
         Ok(())
     }
@@ -240,6 +253,13 @@ impl Acceptors {
             if let Some(settings) = settings.get(usize::from(listener.index)) {
                 listener.max_connections = settings.max_connections;
             }
+        }
+    }
+
+    /// Tells how many were denied.
+    pub(super) fn add_denied(&self, to: &mut DriverStats) {
+        for ((listener, option), count) in &self.denied {
+            to.listener(*listener).denied.insert(option, *count);
         }
     }
 

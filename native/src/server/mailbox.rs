@@ -1,6 +1,8 @@
 //! What reaches a shard from outside its sockets: orders of the process, and the messages of the
 //! other shards, in order. Never blocks and never waits.
 
+use super::asks::Ask;
+use super::asks::Told;
 use super::wake::Ready;
 use crate::settings::Settings;
 use halyard_core::engine::LinkMessage;
@@ -14,6 +16,10 @@ use std::sync::PoisonError;
 pub(super) enum Mail {
     /// A message of another shard.
     Link { from: ShardId, message: LinkMessage },
+    /// A shard wants to know something.
+    Ask { from: ShardId, request: u64, ask: Ask },
+    /// The answer to such a question of ours.
+    Told { from: ShardId, request: u64, told: Told },
     /// A configuration was read anew.
     Reconfigure(Arc<Settings>),
     /// Close everything and end.

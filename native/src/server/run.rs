@@ -2,6 +2,7 @@
 //! options there are and where they come from is not known here.
 
 use super::arena::Arena;
+use super::asks::Asks;
 use super::bind::Bound;
 use super::listener::Acceptors;
 use super::listener::OpenCounts;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::log::Lines;
 use crate::log::Log;
 use crate::log::LogType;
+use crate::metrics::DriverStats;
 use crate::settings::Settings;
 use halyard_core::conf::Address;
 use halyard_core::conf::Listener;
@@ -127,6 +129,8 @@ impl Server<'_> {
             effects: Vec::new(),
             closing: Vec::new(),
             stopping: false,
+            driver: DriverStats::new(self.settings.config.listeners.len()),
+            asks: Asks::default(),
         })
     }
 

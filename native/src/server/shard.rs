@@ -3,6 +3,7 @@
 //! one future; no connection has a task, a lock or a buffer of its own.
 
 use super::arena::Arena;
+use super::asks::Asks;
 use super::intake::Intake;
 use super::intake::Next;
 use super::listener::Acceptors;
@@ -14,6 +15,7 @@ use super::wake::Token;
 use crate::clock::Clock;
 use crate::log::Lines;
 use crate::log::Log;
+use crate::metrics::DriverStats;
 use crate::settings::Settings;
 use halyard_core::engine::CloseReason;
 use halyard_core::engine::ConnectionId;
@@ -50,6 +52,8 @@ pub(super) struct Shard {
     /// Connections to close once their output is written.
     pub(super) closing: Vec<(ConnectionId, CloseReason)>,
     pub(super) stopping: bool,
+    pub(super) driver: DriverStats,
+    pub(super) asks: Asks,
 }
 
 impl Future for Shard {
@@ -67,11 +71,21 @@ impl Shard {
         self.ready.take(&mut self.tokens);
         self.accept(now);
         self.read_sockets();
+        let read = self.clock.now();
+        let is_busy = !self.arena.reads.is_empty();
         self.drain_mailbox(now);
         self.handle_reads(now);
         self.end_overdue(now);
         self.perform();
-        self.write_sockets(now);
+        let handled = self.clock.now();
+        let wrote = self.write_sockets(now);
+        self.driver.turns += 1;
+        if is_busy {
+            self.driver.handle.record(handled.0 - read.0);
+        }
+        if wrote {
+            self.driver.flush.record(self.clock.now().0 - handled.0);
+        }
         self.close(now);
         self.log.flush();
         if self.stopping && self.table.len() == 0 {
@@ -97,15 +111,14 @@ impl Shard {
     }
 
     fn handle_reads(&mut self, now: Instant) {
-        let open_sockets = self.table.len();
         for index in 0..self.arena.reads.len() {
             let read = self.arena.reads[index];
             let Some(conn) = self.table.get(read.conn) else { continue };
+            self.driver.listener(conn.listener).received_bytes += read.len() as u64;
             let mut intake = Intake {
                 engine: &mut self.engine,
                 effects: &mut self.effects,
                 settings: &self.settings,
-                open_sockets,
                 log: &self.log,
                 now,
             };
@@ -122,30 +135,35 @@ impl Shard {
                 Next::Open => {}
                 Next::Upgraded => self.table.set_deadline(read.conn, None),
                 Next::Drain => self.drain(now, read.conn),
+                Next::Ask { ask, head_only } => self.ask(now, read.conn, &ask, head_only),
             }
             self.settle(now, read.conn, read.ended);
         }
         self.arena.clear();
     }
 
-    /// Writes each connection that got output, once.
-    fn write_sockets(&mut self, now: Instant) {
+    /// Writes each connection that got output, once; whether any did.
+    fn write_sockets(&mut self, now: Instant) -> bool {
+        let mut wrote = false;
         let broker = &self.settings.config.broker;
         while let Some((id, bytes)) = self.engine.take_output() {
             let Some(conn) = self.table.get(id) else {
                 self.engine.recycle(bytes);
                 continue;
             };
+            wrote = true;
+            self.driver.listener(conn.listener).sent_bytes += bytes.len() as u64;
             if let Some(emptied) = conn.send(bytes) {
                 self.engine.recycle(emptied);
-            } else if let Some(level) =
-                conn.crossed(broker.output_high_water, broker.output_low_water)
-            {
+            }
+            // Also if the bytes went behind others: a socket that takes nothing reports nothing.
+            if let Some(level) = conn.crossed(broker.output_high_water, broker.output_low_water) {
                 // Pauses its reading; it writes nothing.
                 self.engine.handle(now, Input::Water { conn: id, level }, &mut self.effects);
             }
         }
         self.perform();
+        wrote
     }
 
     /// Arranges for the next turn: at once if work is left, else when something comes.

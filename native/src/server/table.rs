@@ -47,6 +47,11 @@ impl Table {
         self.slots[slot_of(id) as usize].take()
     }
 
+    /// The listener of each.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = u16> {
+        self.slots.iter().flatten().map(|conn| conn.listener)
+    }
+
     /// All of them.
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.slots.iter().flatten().map(|conn| conn.id).collect()

@@ -1,0 +1,194 @@
+//! `/metrics`: the counters as Prometheus reads them (text format 0.0.4), summed over shards. Only
+//! numbers that are counted; nothing is estimated. What the core counts appears by its name: a new
+//! counter needs no line here.
+
+mod histogram;
+mod sample;
+
+pub(crate) use histogram::Histogram;
+pub(crate) use sample::DriverStats;
+pub(crate) use sample::Sample;
+
+use crate::process;
+use halyard_core::engine::Counter;
+use halyard_core::engine::CounterKind;
+use halyard_core::engine::Stats;
+use std::fmt::Display;
+use std::fmt::Write as _;
+
+/// The type that the response must say.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is counted for the process and not for a shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Whole {
+    pub(crate) uptime_secs: u64,
+    /// How each listener is written, in the order of the configuration.
+    pub(crate) listeners: Vec<String>,
+    /// Log lines that were lost because they came faster than they could be written.
+    pub(crate) log_lines_lost: u64,
+}
+
+/// The page.
+pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    let version = env!("CARGO_PKG_VERSION");
+    page.family("halyard_info", "gauge", "The version that runs.");
+    page.sample("halyard_info", &format!("{{version=\"{version}\"}}"), 1);
+    page.gauge("halyard_uptime_seconds", "Seconds since the start.", whole.uptime_secs);
+    page.gauge("halyard_sockets_open", "Open sockets, HTTP included.", sample.sockets);
+    let help = "Log lines lost because they came faster than they could be written.";
+    page.counter("halyard_log_lines_lost", help, whole.log_lines_lost);
+    core(&mut page, &sample.stats);
+    drops(&mut page, &sample.stats);
+    driver(&mut page, &sample.driver);
+    listeners(&mut page, &sample.driver, &whole.listeners);
+    machine(&mut page);
+    page.0
+}
+
+/// The counters of the core, each family once; the fields of a family follow one another.
+fn core(page: &mut Page, stats: &Stats) {
+    for Counter { name, kind, help, value } in stats.list() {
+        let (base, qos) = match name.split_once("_qos") {
+            Some((base, qos)) => (base, Some(qos)),
+            None => (name, None),
+        };
+        let (family, kind) = match kind {
+            CounterKind::Counter => (format!("halyard_{base}_total"), "counter"),
+            CounterKind::Gauge => (format!("halyard_{base}"), "gauge"),
+        };
+        if qos.is_none_or(|qos| qos == "0") {
+            page.family(&family, kind, &help.replace('`', ""));
+        }
+        let labels = qos.map(|qos| format!("{{qos=\"{qos}\"}}")).unwrap_or_default();
+        page.sample(&family, &labels, value);
+    }
+}
+
+fn drops(page: &mut Page, stats: &Stats) {
+    let family = "halyard_dropped_messages_total";
+    page.family(family, "counter", "Messages dropped, by cause.");
+    for Counter { name, value, .. } in stats.drops.list() {
+        page.sample(family, &format!("{{cause=\"{name}\"}}"), value);
+    }
+}
+
+fn driver(page: &mut Page, driver: &DriverStats) {
+    page.counter("halyard_turns", "Turns of the loops of all shards.", driver.turns);
+    let help = "Time to handle what one turn of the loop had read.";
+    page.histogram("halyard_handle_seconds", help, &driver.handle);
+    let help = "Time to write to the sockets what one turn of the loop gave.";
+    page.histogram("halyard_flush_seconds", help, &driver.flush);
+    let help = "Time until records handed to the store were durable.";
+    page.histogram("halyard_commit_seconds", help, &driver.commit);
+}
+
+fn listeners(page: &mut Page, driver: &DriverStats, names: &[String]) {
+    let labels: Vec<String> = (0..)
+        .zip(names)
+        .map(|(index, name)| format!("listener=\"{index}\",place={name:?}"))
+        .collect();
+    let rows = || labels.iter().zip(&driver.listeners);
+    let name = "halyard_listener_connections_open";
+    page.family(name, "gauge", "Connections open now, by listener.");
+    rows().for_each(|(labels, row)| page.sample(name, &format!("{{{labels}}}"), row.open));
+    let name = "halyard_listener_connections_total";
+    page.family(name, "counter", "Connections accepted, by listener.");
+    rows().for_each(|(labels, row)| page.sample(name, &format!("{{{labels}}}"), row.accepted));
+    let name = "halyard_listener_received_bytes_total";
+    page.family(name, "counter", "Bytes read from sockets, by listener, whatever they mean.");
+    rows()
+        .for_each(|(labels, row)| page.sample(name, &format!("{{{labels}}}"), row.received_bytes));
+    let name = "halyard_listener_sent_bytes_total";
+    page.family(name, "counter", "Bytes of MQTT written to sockets, by listener.");
+    rows().for_each(|(labels, row)| page.sample(name, &format!("{{{labels}}}"), row.sent_bytes));
+    let name = "halyard_listener_denied_total";
+    page.family(name, "counter", "Connections denied, by listener and option.");
+    for (labels, row) in rows() {
+        for (option, count) in &row.denied {
+            page.sample(name, &format!("{{{labels},option=\"{option}\"}}"), *count);
+        }
+    }
+}
+
+/// Under the names that Prometheus' own clients use.
+fn machine(page: &mut Page) {
+    let Some(usage) = process::usage() else { return };
+    let help = "Resident memory of the process.";
+    page.gauge("process_resident_memory_bytes", help, usage.resident_bytes);
+    page.family("process_cpu_seconds_total", "counter", "Processor time of the process.");
+    page.sample("process_cpu_seconds_total", "", format_args!("{:.2}", usage.cpu_seconds));
+}
+
+/// The text so far.
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let name = format!("{name}_total");
+        self.family(&name, "counter", help);
+        self.sample(&name, "", value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "gauge", help);
+        self.sample(name, "", value);
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.family(name, "histogram", help);
+        for (bound, count) in histogram.buckets() {
+            self.sample(&format!("{name}_bucket"), &format!("{{le=\"{bound}\"}}"), count);
+        }
+        self.sample(&format!("{name}_sum"), "", histogram.sum());
+        self.sample(&format!("{name}_count"), "", histogram.count());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_has_a_type_and_a_number() {
+        let stats = Stats { publish_sent_qos1: 7, ..Stats::default() };
+        let mut driver = DriverStats::new(1);
+        driver.listener(0).denied.insert("max_connections", 3);
+        driver.handle.record(20);
+        let sample = Sample { stats, driver, sockets: 2 };
+        let mut sum = sample.clone();
+        sum.add(&sample);
+        let whole = Whole { listeners: vec!["port \"1\"".into()], ..Whole::default() };
+        let text = render(&sum, &whole);
+        for line in [
+            "halyard_publish_sent_total{qos=\"1\"} 14",
+            "halyard_dropped_messages_total{cause=\"queue_full\"} 0",
+            "halyard_handle_seconds_bucket{le=\"0.000025\"} 2",
+            "halyard_handle_seconds_sum 0.00004",
+            "halyard_listener_denied_total{listener=\"0\",place=\"port \\\"1\\\"\",\
+             option=\"max_connections\"} 6",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+        }
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            value.parse::<f64>().unwrap();
+            let name = name.split('{').next().unwrap();
+            let histogram =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let family = histogram.filter(|f| text.contains(&format!("# TYPE {f} histogram")));
+            let family = family.unwrap_or(name);
+            assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{family}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `/metrics`, `/health` and `/ready` of the real binary: everything that the core counts is there,
+//! with an explanation, and `docs/metrics.md` says what it is. To rewrite that page:
+//! `HALYARD_WRITE_DOCS=1 cargo test -p halyard-tests --test metrics`.
+
+use halyard_core::engine::CounterKind;
+use halyard_core::engine::Stats;
+use halyard_core::packet::QoS;
+use halyard_core::packet::Version;
+use halyard_tests::Broker;
+use halyard_tests::request;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const CONFIG: &str = "allow_anonymous true\nlistener 0 127.0.0.1\nmax_connections 3\n\
+                      listener 0 127.0.0.1\nprotocol http_api\n";
+
+/// What is at `path` of the listener for HTTP.
+fn get(broker: &Broker, path: &str) -> String {
+    let address = broker.addresses("http")[0];
+    let response = request(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert_eq!(response.status, 200, "{path}: {}", response.head);
+    String::from_utf8(response.body).unwrap()
+}
+
+/// The samples by name and labels, as they are written.
+fn samples(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    };
+    lines.map(sample).collect()
+}
+
+/// Name, kind and explanation of each family.
+fn families(page: &str) -> Vec<(String, String, String)> {
+    let help = |line: &str| {
+        let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
+        let kind = page.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")));
+        Some((name.to_owned(), kind.unwrap().to_owned(), help.to_owned()))
+    };
+    page.lines().filter_map(help).collect()
+}
+
+fn family_of(field: &str, kind: CounterKind) -> String {
+    let base = field.split("_qos").next().unwrap();
+    let end = if kind == CounterKind::Counter { "_total" } else { "" };
+    format!("halyard_{base}{end}")
+}
+
+#[test]
+fn every_counter_of_the_core_is_exposed_and_in_the_docs() {
+    let broker = Broker::spawn(CONFIG);
+    let page = get(&broker, "/metrics");
+    let families = families(&page);
+    let names: Vec<&String> = families.iter().map(|(name, ..)| name).collect();
+    let stats = Stats::default();
+    for counter in stats.list() {
+        let family = family_of(counter.name, counter.kind);
+        assert!(names.contains(&&family), "{family} is missing in {names:?}");
+    }
+    let samples = samples(&page);
+    for cause in stats.drops.list() {
+        let name = format!("halyard_dropped_messages_total{{cause=\"{}\"}}", cause.name);
+        assert!(samples.contains_key(&name), "{name}");
+    }
+    let mut docs = String::from(
+        "# Metrics\n\nWhat `/metrics` shows, on a listener with `protocol http_api`, in the text \
+         format of\nPrometheus. Numbers are sums over all shards, since the start of the process. \
+         A test\nwrites this page from what the broker says.\n\n| name | kind | meaning |\n\
+         |---|---|---|\n",
+    );
+    for (name, kind, help) in &families {
+        _ = writeln!(docs, "| `{name}` | {kind} | {help} |");
+    }
+    docs.push_str(
+        "\n`halyard_dropped_messages_total` has these causes:\n\n| cause | meaning |\n|---|---|\n",
+    );
+    for cause in stats.drops.list() {
+        _ = writeln!(docs, "| `{}` | {} |", cause.name, cause.help);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    if std::env::var_os("HALYARD_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &docs).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written == docs, "docs/metrics.md is stale; HALYARD_WRITE_DOCS=1 rewrites it");
+}
+
+#[test]
+fn traffic_is_counted_by_quality_of_service_direction_and_listener() {
+    let broker = Broker::spawn(CONFIG);
+    let mut subscriber = broker.connect();
+    subscriber.connect("subscriber", Version::V5);
+    subscriber.subscribe("t", QoS::AtMostOnce);
+    let mut publisher = broker.connect();
+    publisher.connect("publisher", Version::V4);
+    publisher.publish("t", b"seven 7");
+    subscriber.receive();
+    let samples = samples(&get(&broker, "/metrics"));
+    let number = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name}: {samples:#?}"));
+    for (name, expected) in [
+        ("halyard_publish_received_total{qos=\"0\"}", 1.0),
+        ("halyard_publish_sent_total{qos=\"0\"}", 1.0),
+        ("halyard_publish_sent_total{qos=\"1\"}", 0.0),
+        ("halyard_publish_received_bytes_total{qos=\"0\"}", 7.0),
+        ("halyard_publish_sent_bytes_total{qos=\"0\"}", 7.0),
+        ("halyard_clients_connected", 2.0),
+        ("halyard_listener_connections_open{listener=\"0\",place=\"127.0.0.1 port 0\"}", 2.0),
+        ("halyard_listener_connections_total{listener=\"1\",place=\"127.0.0.1 port 0\"}", 1.0),
+    ] {
+        assert!((number(name) - expected).abs() < 0.1, "{name}: {}", number(name));
+    }
+    assert!(number("process_resident_memory_bytes") > 1e6);
+    let received =
+        "halyard_listener_received_bytes_total{listener=\"0\",place=\"127.0.0.1 port 0\"}";
+    assert!((number(received) - number("halyard_bytes_received_total")).abs() < 0.1);
+    for histogram in ["halyard_handle_seconds", "halyard_flush_seconds"] {
+        let count = number(&format!("{histogram}_count"));
+        let last = number(&format!("{histogram}_bucket{{le=\"+Inf\"}}"));
+        assert!(count >= 3.0 && (count - last).abs() < 0.1, "{histogram}: {count}, {last}");
+        let sum = number(&format!("{histogram}_sum"));
+        assert!(sum > 0.0 && sum < 10.0, "{histogram}: {sum}");
+    }
+}
+
+#[test]
+fn a_connection_that_a_limit_denies_is_counted_with_its_option() {
+    let broker = Broker::spawn(CONFIG);
+    let mut clients: Vec<_> = (0..3).map(|_| broker.connect()).collect();
+    for (client, name) in clients.iter_mut().zip(["a", "b", "c"]) {
+        client.connect(name, Version::V4);
+    }
+    assert!(broker.connect().until_closed().is_empty());
+    let page = get(&broker, "/metrics");
+    let line = "halyard_listener_denied_total{listener=\"0\",place=\"127.0.0.1 port 0\",\
+                option=\"max_connections\"} 1\n";
+    assert!(page.contains(line), "{page}");
+}
+
+#[test]
+fn health_and_readiness_are_told() {
+    let broker = Broker::spawn(CONFIG);
+    assert_eq!(get(&broker, "/health"), "{\"status\":\"ok\"}\n");
+    assert_eq!(get(&broker, "/ready"), "{\"status\":\"ready\"}\n");
+}
