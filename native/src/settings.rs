@@ -4,22 +4,53 @@
 use crate::log;
 use halyard_core::conf;
 use halyard_core::conf::Address;
+use halyard_core::conf::AdminConfig;
 use halyard_core::conf::Listener;
 use halyard_core::conf::Protocol;
 use halyard_core::conf::ServerConfig;
 use halyard_core::conf::Source;
 use halyard_core::engine;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::fs::DirEntry;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// Characters of the shortest token: a random one of these is not guessed.
+const TOKEN_BYTES_MIN: usize = 16;
+
+/// A token of the admin API; never shown.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) const fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// Whether it is `given`, in a time that does not tell where they differ.
+    pub(crate) fn is(&self, given: &str) -> bool {
+        let (own, given) = (self.0.as_bytes(), given.as_bytes());
+        let differs = own.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b));
+        std::hint::black_box(differs) == 0 && own.len() == given.len()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
 /// Everything that a broker process needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) config: ServerConfig,
     pub(crate) config_file: Option<PathBuf>,
+    /// The tokens of the admin API, by the files that hold them.
+    tokens: BTreeMap<String, Token>,
     /// What is harmless but should be known.
     pub(crate) warnings: Vec<String>,
 }
@@ -27,7 +58,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Settings that come from no file.
     pub(crate) const fn local(config: ServerConfig) -> Self {
-        Self { config, config_file: None, warnings: Vec::new() }
+        Self { config, config_file: None, tokens: BTreeMap::new(), warnings: Vec::new() }
+    }
+
+    /// What requests to this admin API must carry.
+    pub(crate) fn token(&self, admin: &AdminConfig) -> Option<&Token> {
+        self.tokens.get(admin.token_file.as_ref()?)
     }
 
     /// The configuration of the engine of one shard.
@@ -82,8 +118,27 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
         return Err(lines.join("\n"));
     }
     let mut config = parsed.config;
+    let tokens = read_tokens(&config)?;
     add_ports(&mut config, ports);
-    Ok(Settings { config, config_file: Some(path.to_owned()), warnings: lines })
+    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, warnings: lines })
+}
+
+fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String> {
+    let mut tokens = BTreeMap::new();
+    for listener in config.listeners.iter().filter(|listener| listener.admin.enabled) {
+        let Some(path) = &listener.admin.token_file else { continue };
+        let wrong =
+            |what: String| format!("{}: error: admin_token_file: {path}: {what}", listener.place);
+        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let token = text.lines().next().unwrap_or("").trim();
+        if token.len() < TOKEN_BYTES_MIN {
+            let what =
+                format!("the token has {} characters; take {TOKEN_BYTES_MIN} or more", token.len());
+            return Err(wrong(what));
+        }
+        tokens.insert(path.clone(), Token::new(token.into()));
+    }
+    Ok(tokens)
 }
 
 /// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.

@@ -3,6 +3,7 @@
 //! connections only through [`Outlet`].
 
 mod acknowledge;
+mod admin;
 mod connect;
 mod deliver;
 mod disconnect;
@@ -16,6 +17,7 @@ mod stats;
 mod subscribe;
 mod sys;
 mod timers;
+mod watch;
 mod will;
 
 pub(crate) use connect::Applicant;
@@ -166,6 +168,8 @@ pub(crate) struct Broker {
     /// Whether the message in hand goes to several subscribers, so that frames are worth sharing.
     sharing: bool,
     sys: sys::Sys,
+    /// Messages by topic, while somebody looks at them.
+    watch: Option<Box<watch::Watch>>,
 }
 
 impl Broker {
@@ -195,6 +199,7 @@ impl Broker {
             forwards: Vec::new(),
             sharing: false,
             sys: sys::Sys::default(),
+            watch: None,
             config,
         };
         broker.arm_sys(now);
@@ -248,6 +253,7 @@ impl Broker {
         self.wall = wall;
         self.budget = u64::from(self.config.broker.turn_budget_bytes);
         self.give_credit(outlet);
+        self.end_watch(now);
         for _ in 0..self.pending.len() {
             let Some(key) = self.pending.pop_front() else { break };
             if let Some(session) = self.session_mut(key) {
@@ -303,6 +309,7 @@ impl Broker {
             + self.retained.footprint()
             + self.links.footprint()
             + self.timers.footprint()
+            + self.watch.as_ref().map_or(0, |watch| watch.footprint())
     }
 
     pub(crate) fn save(&self, to: &mut dyn Sink) {
@@ -322,6 +329,7 @@ impl Broker {
         self.budget.save(to);
         self.fan_out.save(to);
         self.sys.save(to);
+        self.watch.save(to);
         self.save_tree(to);
     }
 
@@ -364,6 +372,7 @@ impl Broker {
             forwards: Vec::new(),
             sharing: false,
             sys: State::load(from)?,
+            watch: State::load(from)?,
             tree: load_tree(seed, from)?,
         })
     }

@@ -157,6 +157,7 @@ impl Broker {
         } else {
             publish
         };
+        self.count_topic(&topic, publish.payload.len());
         let mut stored = None;
         let mut stamp = None;
         if publish.retain {
@@ -172,6 +173,14 @@ impl Broker {
         let routed = self.route(now, &topic, publish, Some(key), stamp, &mut stored, outlet);
         self.hold_if_over(key, outlet);
         if routed { Published::Routed } else { Published::Unmatched }
+    }
+
+    /// Counts a message by topic, if somebody looks.
+    #[inline]
+    fn count_topic(&mut self, topic: &str, bytes: usize) {
+        if let Some(watch) = &mut self.watch {
+            watch.count(topic, bytes as u64, self.config.broker.topic_watch_max);
+        }
     }
 
     /// The stored form of a message, made at the first need.
@@ -197,6 +206,7 @@ impl Broker {
         publisher: Option<SessionKey>,
         outlet: &mut impl Outlet,
     ) {
+        self.count_topic(&message.topic, message.payload.0.len());
         let mut stamp = None;
         if message.retain {
             stamp = self.retain(now, &message);

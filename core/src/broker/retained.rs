@@ -3,6 +3,7 @@
 
 use super::link::Stamp;
 use super::{Broker, TimerKey};
+use crate::engine::RetainedRow;
 use crate::message::Message;
 use crate::state::{RestoreError, Sink, Source, State};
 use crate::time::Instant;
@@ -13,6 +14,10 @@ use std::sync::Arc;
 
 /// Names that one search may look at.
 const STEPS: u32 = 256;
+
+/// Names that one page of a listing may look at, and bytes of each payload in it.
+const PAGE_STEPS: u32 = 4096;
+const PAGE_PAYLOAD_BYTES: usize = 1024;
 
 /// What a search for the next retained message gave.
 pub(super) enum Found {
@@ -51,6 +56,35 @@ impl Retained {
             (None, Scan::More { after }) => Found::GoOnAfter(after.into()),
             (None, Scan::Done) => Found::End,
         }
+    }
+
+    /// The next messages whose topics match `filter`, and the topic to go on behind.
+    pub(super) fn page(
+        &self,
+        now: Instant,
+        filter: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> (Vec<RetainedRow>, Option<String>) {
+        let mut rows = Vec::new();
+        let scan = self.by_topic.for_each_match_from(filter, after, PAGE_STEPS, |topic, entry| {
+            let Entry { message, expires, .. } = entry;
+            let payload = &message.payload.0;
+            rows.push(RetainedRow {
+                topic: topic.into(),
+                qos: message.qos,
+                payload_bytes: payload.len() as u64,
+                payload: payload[..payload.len().min(PAGE_PAYLOAD_BYTES)].to_vec(),
+                age_secs: now.since(message.received).as_secs(),
+                expires_in_secs: expires.map(|at| at.since(now).as_secs()),
+            });
+            if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let next = match scan {
+            Scan::More { after } => Some(after.into()),
+            Scan::Done => None,
+        };
+        (rows, next)
     }
 
     pub(super) fn footprint(&self) -> u64 {

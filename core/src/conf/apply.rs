@@ -233,6 +233,7 @@ impl Reader<'_> {
             socket_domain: None,
             bind_interface: None,
             max_connections: None,
+            admin: super::AdminConfig::default(),
             websockets_origin: Vec::new(),
         };
         self.draft.listeners.push(ListenerDraft { listener, place, allow_anonymous: None, asked });

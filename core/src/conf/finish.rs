@@ -72,6 +72,7 @@ fn resolve(draft: ListenerDraft, anonymous: bool, report: &mut Report) -> Listen
         let problem = Problem::new(what, "write `protocol websockets` below the listener");
         report.warning(place, "websockets_origin", problem);
     }
+    check_admin(&listener, place, report);
     if matches!(listener.address, Address::Unix { .. }) {
         for (option, is_set) in [
             ("bind_interface", listener.bind_interface.is_some()),
@@ -84,6 +85,20 @@ fn resolve(draft: ListenerDraft, anonymous: bool, report: &mut Report) -> Listen
         }
     }
     listener
+}
+
+/// The admin API is for who has the token, or for this machine alone.
+fn check_admin(listener: &Listener, place: Place, report: &mut Report) {
+    let admin = &listener.admin;
+    if admin.enabled && listener.protocol != Protocol::HttpApi {
+        let what = "the admin API is served by a listener for HTTP alone";
+        let problem = Problem::new(what, "write `protocol http_api` below the listener");
+        report.error(place, "admin_api", problem);
+    } else if admin.enabled && admin.token_file.is_none() && !listener.address.is_local() {
+        let what = "whoever reaches the listener could administrate the broker";
+        let right = "write `admin_token_file PATH`, or let it listen on 127.0.0.1 or a Unix socket";
+        report.error(place, "admin_api", Problem::new(what, right));
+    }
 }
 
 fn refuses_everybody(place: Place, option: &str, report: &mut Report) {

@@ -48,8 +48,27 @@ pub struct Listener {
     pub bind_interface: Option<String>,
     /// Connections at a time; `None` = no limit.
     pub max_connections: Option<u32>,
+    /// The admin API.
+    pub admin: AdminConfig,
     /// The values of `Origin` that a WebSocket may have; empty = any.
     pub websockets_origin: Vec<String>,
+}
+
+/// The admin API of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Whether it is served.
+    pub enabled: bool,
+    /// The file with the token that requests must carry; `None` = none is needed.
+    pub token_file: Option<String>,
+    /// Bytes of the largest body of a request.
+    pub body_bytes_max: u32,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { enabled: false, token_file: None, body_bytes_max: 65_536 }
+    }
 }
 
 /// Where a listener listens. Port 0 lets the system choose one.
@@ -80,6 +99,18 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether only this machine can reach it, as it is written.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Any { .. } => false,
+            Self::Loopback { .. } | Self::Unix { .. } => true,
+            Self::Host { host, .. } => {
+                let ip = host.parse::<core::net::IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+            }
+        }
+    }
+
     /// The TCP port; 0 for a Unix socket, too.
     pub fn port(&self) -> u16 {
         match self {
@@ -221,6 +252,7 @@ impl Listener {
             socket_domain: None,
             bind_interface: None,
             max_connections: None,
+            admin: AdminConfig::default(),
             websockets_origin: Vec::new(),
         }
     }

@@ -64,6 +64,8 @@ pub struct BrokerConfig {
     pub max_clients: Option<u32>,
     /// Bytes of the longest Client Identifier.
     pub max_client_id_bytes: u16,
+    /// Topics that are counted while somebody looks at the tree of topics.
+    pub topic_watch_max: u32,
     /// Whether a client that exceeds the Receive Maximum is disconnected.
     pub receive_maximum_enforced: bool,
 }
@@ -101,6 +103,7 @@ impl Default for BrokerConfig {
             max_connections: None,
             max_clients: None,
             max_client_id_bytes: u16::MAX,
+            topic_watch_max: 10_000,
             receive_maximum_enforced: true,
         }
     }

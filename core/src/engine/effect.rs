@@ -1,8 +1,8 @@
 //! What the engine asks a driver to do, besides writing the output buffers: rare things only.
 //! The driver does them in order and decides nothing.
 
+use super::LinkMessage;
 use super::input::{ConnectionId, ShardId};
-use super::{LinkMessage, Stats};
 use crate::codec::DecodeError;
 use crate::packet::ReasonCode;
 use core::fmt;
@@ -39,19 +39,8 @@ pub enum Effect {
         /// The number of the request.
         request: u64,
         /// What came of it.
-        reply: AdminReply,
+        reply: super::AdminReply,
     },
-}
-
-/// Answers to the administrator.
-#[derive(Clone, Debug)]
-pub enum AdminReply {
-    /// Done.
-    Done,
-    /// There is no such client connected.
-    NoSuchClient,
-    /// The counters.
-    Stats(Box<Stats>),
 }
 
 /// Why a connection ended.

@@ -103,7 +103,7 @@ pub enum Input<'a> {
         /// Comes back in the answer.
         request: u64,
         /// What to do.
-        command: AdminCommand,
+        command: super::AdminCommand,
     },
     /// From now on this configuration holds.
     Reconfigured(Arc<super::Config>),
@@ -125,18 +125,4 @@ pub enum Water {
     High,
     /// Back below the low mark.
     Low,
-}
-
-/// Commands of the administrator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminCommand {
-    /// The server stops: 5.0 clients get DISCONNECT 0x8B, wills are published, everything closes.
-    Shutdown,
-    /// Disconnects the client with this Client Identifier (0x98); its will is published.
-    Disconnect {
-        /// Client Identifier.
-        client_id: String,
-    },
-    /// Asks for the counters.
-    Stats,
 }

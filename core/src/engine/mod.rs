@@ -3,6 +3,7 @@
 //! page and simulator call nothing else, so they cannot drift apart. It does no I/O and reads no
 //! clock.
 
+mod admin;
 mod config;
 mod effect;
 mod input;
@@ -11,9 +12,13 @@ mod observer;
 mod outlet;
 
 pub use crate::broker::{Counter, CounterKind, Drops, LinkMessage, Stats};
+pub use admin::{
+    ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow,
+    ConnectionDetail, MessageRow, RetainedRow, SubscriptionRow, TopicPage, TopicRow,
+};
 pub use config::{Config, shard_of};
-pub use effect::{AdminReply, CloseReason, Effect};
-pub use input::{AdminCommand, ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
+pub use effect::{CloseReason, Effect};
+pub use input::{ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
 pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen, SessionEnd};
 
 use crate::arena::Arena;
@@ -257,31 +262,6 @@ impl<O: Observer> Engine<O> {
             }
             _ => {}
         }
-    }
-
-    fn admin(
-        &mut self,
-        now: Instant,
-        request: u64,
-        command: AdminCommand,
-        effects: &mut Vec<Effect>,
-    ) {
-        let reply = match command {
-            AdminCommand::Shutdown => {
-                self.shut_down(now, effects);
-                AdminReply::Done
-            }
-            AdminCommand::Disconnect { client_id } => match self.broker.find(&client_id) {
-                Some((_, Some(slot))) => {
-                    let code = ReasonCode::AdministrativeAction;
-                    self.dismiss(now, slot, code, CloseReason::Administrative, effects);
-                    AdminReply::Done
-                }
-                _ => AdminReply::NoSuchClient,
-            },
-            AdminCommand::Stats => AdminReply::Stats(Box::new(self.stats())),
-        };
-        effects.push(Effect::Answer { request, reply });
     }
 
     /// Wills first, so that those who are still connected get them; then everybody goes.

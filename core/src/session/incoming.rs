@@ -26,6 +26,10 @@ pub(crate) enum Arrival {
 }
 
 impl Incoming {
+    pub(crate) const fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Notes a QoS 2 PUBLISH. `quota` is the Receive Maximum that we told the client, if any; on
     /// `OverQuota` nothing is noted.
     pub(crate) fn receive(&mut self, id: PacketId, quota: Option<u16>) -> Arrival {

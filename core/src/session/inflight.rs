@@ -89,6 +89,11 @@ impl Outgoing {
         self.inflight.len()
     }
 
+    /// Exchanges, in the order of their first sending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &InFlight> {
+        self.inflight.iter()
+    }
+
     /// Whether another PUBLISH may go out: quota, the number of identifiers, and `max_bytes` (0 =
     /// no limit) [MQTT-3.3.4-9], [MQTT-4.9.0-2].
     #[inline]

@@ -7,7 +7,7 @@ mod queue;
 mod subscription;
 
 pub(crate) use incoming::{Arrival, Incoming};
-pub(crate) use inflight::{AckOutcome, InFlightState, Outgoing};
+pub(crate) use inflight::{AckOutcome, InFlight, InFlightState, Outgoing};
 pub(crate) use queue::{Delivery, Queue, QueueLimits};
 pub(crate) use subscription::{RetainedCursor, Subscription};
 

@@ -50,6 +50,15 @@ impl Queue {
         self.deliveries.len()
     }
 
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What waits, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.iter()
+    }
+
     /// Whether a QoS 0 message waits, which a new one must not overtake [MQTT-4.6.0-5].
     pub(crate) const fn holds_at_most_once(&self) -> bool {
         self.at_most_once > 0

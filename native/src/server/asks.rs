@@ -2,14 +2,22 @@
 //! when the last has answered, the shard that was asked writes the response. Nothing here waits; a
 //! question is a few numbers in a map until its answers are there.
 
+use super::api;
+use super::api::ApiError;
+use super::api::Joined;
+use super::api::Whom;
 use super::conn::Stage;
+use super::intake::respond_with;
 use super::mailbox::Mail;
 use super::shard::Shard;
 use crate::metrics;
 use crate::metrics::Sample;
 use crate::metrics::Whole;
 use crate::settings;
+use halyard_core::engine::AdminCommand;
+use halyard_core::engine::AdminReply;
 use halyard_core::engine::ConnectionId;
+use halyard_core::engine::Input;
 use halyard_core::engine::ShardId;
 use halyard_core::time::Instant;
 use std::collections::BTreeMap;
@@ -17,11 +25,16 @@ use std::collections::BTreeMap;
 /// How long the shards may take before the connection is closed without an answer.
 const ANSWER_SECS: u64 = 10;
 
+/// Where a question's number at the engine holds the shard that asks.
+const SHARD_SHIFT: u32 = 48;
+
 /// What every shard is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// Its numbers.
     Metrics,
+    /// To obey the administrator.
+    Admin(AdminCommand),
 }
 
 /// What a shard answers.
@@ -29,6 +42,8 @@ pub(super) enum Ask {
 pub(super) enum Told {
     /// Its numbers.
     Metrics(Box<Sample>),
+    /// What came of a command.
+    Admin(Box<AdminReply>),
 }
 
 /// A question with the connection that wants to know.
@@ -49,25 +64,57 @@ pub(super) struct Asks {
 }
 
 impl Shard {
-    /// Asks all shards; the answer goes to `conn`.
-    pub(super) fn ask(&mut self, now: Instant, conn: ConnectionId, ask: &Ask, head_only: bool) {
+    /// Asks those shards; the answer goes to `conn`.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        conn: ConnectionId,
+        ask: &Ask,
+        whom: Whom,
+        head_only: bool,
+    ) {
         self.asks.last += 1;
         let request = self.asks.last;
-        for mailbox in self.shards.iter() {
+        let whom = match whom {
+            Whom::All => 0..self.shards.len(),
+            Whom::Here => usize::from(self.number.0)..usize::from(self.number.0) + 1,
+            Whom::One(shard) => usize::from(shard.0)..usize::from(shard.0) + 1,
+        };
+        let Some(asked) = self.shards.get(whom) else {
+            let error = ApiError::new("400 Bad Request", "there is no such shard");
+            return self.respond(now, conn, Err(error), head_only);
+        };
+        for mailbox in asked {
             mailbox.put(Mail::Ask { from: self.number, request, ask: ask.clone() });
         }
-        let missing = self.shards.len();
+        let missing = asked.len();
         let job = Job { conn, head_only, missing, answers: BTreeMap::new() };
         self.asks.jobs.insert(request, job);
         self.table.set_deadline(conn, Some(now.plus_secs(ANSWER_SECS)));
     }
 
     /// Answers a question of a shard.
-    pub(super) fn asked(&mut self, from: ShardId, request: u64, ask: Ask) {
+    pub(super) fn asked(&mut self, now: Instant, from: ShardId, request: u64, ask: Ask) {
         let told = match ask {
             Ask::Metrics => Told::Metrics(Box::new(self.sample())),
+            Ask::Admin(command) => {
+                let request = u64::from(from.0) << SHARD_SHIFT | request;
+                let input = Input::Admin { request, command };
+                return self.engine.handle(now, input, &mut self.effects);
+            }
         };
         if let Some(mailbox) = self.shards.get(usize::from(from.0)) {
+            mailbox.put(Mail::Told { from: self.number, request, told });
+        }
+    }
+
+    /// The engine has answered a question of some shard; nobody waits for the answer to 0.
+    pub(super) fn answered(&self, request: u64, reply: AdminReply) {
+        let (shard, request) = (request >> SHARD_SHIFT, request & ((1 << SHARD_SHIFT) - 1));
+        if request > 0
+            && let Some(mailbox) = usize::try_from(shard).ok().and_then(|at| self.shards.get(at))
+        {
+            let told = Told::Admin(Box::new(reply));
             mailbox.put(Mail::Told { from: self.number, request, told });
         }
     }
@@ -82,26 +129,49 @@ impl Shard {
             return;
         }
         let Some(job) = self.asks.jobs.remove(&request) else { return };
-        let id = job.conn;
-        let page = self.metrics_page(now, job.answers);
-        let Some(conn) = self.table.get(id) else { return };
-        if matches!(conn.stage, Stage::Asking) {
-            super::intake::respond(conn, metrics::CONTENT_TYPE, &page, job.head_only);
-            self.drain(now, id);
+        let (mut sum, mut replies) = (None::<Sample>, BTreeMap::new());
+        for (shard, told) in job.answers {
+            match told {
+                Told::Metrics(sample) => sum.get_or_insert_default().add(&sample),
+                Told::Admin(reply) => {
+                    replies.insert(shard, *reply);
+                }
+            }
+        }
+        match sum {
+            Some(sum) => self.respond_metrics(now, job.conn, &sum, job.head_only),
+            None => {
+                let joined = api::join(replies, self.shards.len());
+                self.respond(now, job.conn, joined, job.head_only);
+            }
         }
     }
 
-    fn metrics_page(&self, now: Instant, answers: BTreeMap<ShardId, Told>) -> String {
-        let mut sum = Sample::default();
-        for Told::Metrics(sample) in answers.into_values() {
-            sum.add(&sample);
+    fn respond(&mut self, now: Instant, id: ConnectionId, joined: Joined, head_only: bool) {
+        const JSON: &str = "application/json";
+        let Some(conn) = self.table.get(id) else { return };
+        if !matches!(conn.stage, Stage::Asking) {
+            return;
         }
+        match joined {
+            Ok(body) => respond_with(conn, "200 OK", JSON, &body, head_only),
+            Err(error) => respond_with(conn, error.status, JSON, &error.body(), head_only),
+        }
+        self.drain(now, id);
+    }
+
+    fn respond_metrics(&mut self, now: Instant, id: ConnectionId, sum: &Sample, head_only: bool) {
         let whole = Whole {
             uptime_secs: now.0 / 1_000_000,
             listeners: self.settings.config.listeners.iter().map(settings::written).collect(),
             log_lines_lost: self.log.lost(),
         };
-        metrics::render(&sum, &whole)
+        let page = metrics::render(sum, &whole);
+        let Some(conn) = self.table.get(id) else { return };
+        if matches!(conn.stage, Stage::Asking) {
+            respond_with(conn, "200 OK", metrics::CONTENT_TYPE, &page, head_only);
+            self.drain(now, id);
+        }
     }
 
     /// The numbers of this shard.

@@ -1,6 +1,11 @@
 //! The little HTTP that a broker needs (RFC 9112, RFC 6455 §4): one request is parsed, judged and
-//! answered. Pure functions over bytes; never a socket, never MQTT. A body is never read.
+//! answered. Pure functions over bytes; never a socket, never MQTT. A body is read of requests to the
+//! admin API alone, once it is known who asks.
 
+use super::api;
+use super::api::ApiError;
+use super::api::Call;
+use crate::settings::Token;
 use halyard_core::conf::Protocol;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -19,6 +24,16 @@ pub(super) struct Rules<'a> {
     pub(super) protocol: Protocol,
     /// `websockets_origin`; empty = any.
     pub(super) origins: &'a [String],
+    /// The admin API, if it is served.
+    pub(super) admin: Option<Admin<'a>>,
+}
+
+/// Who may use the admin API, and how much he may say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admin<'a> {
+    /// What a request must carry; `None`: it must come from this machine's own pages or programs.
+    pub(super) token: Option<&'a Token>,
+    pub(super) body_bytes_max: u32,
 }
 
 /// The outcome of reading a request.
@@ -43,6 +58,8 @@ pub(super) enum Answer {
     Ready { head_only: bool },
     /// `200` with the counters.
     Metrics { head_only: bool },
+    /// What the admin API is asked.
+    Api(Result<Call, ApiError>),
     /// A refusal.
     Refuse(Refusal),
 }
@@ -92,6 +109,9 @@ pub(super) fn parse(bytes: &[u8], rules: Rules<'_>) -> Parsed {
             let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
             let path = target.split(['?', '#']).next().unwrap_or("");
             let request = Request { method, path, fields: request.headers };
+            if let Some(admin) = rules.admin.filter(|_| path.starts_with(api::ROOT)) {
+                return ask_api(&request, target, rules, admin, bytes, len);
+            }
             Parsed::Complete(len, judge(&request, rules))
         }
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Parsed::Partial,
@@ -106,6 +126,55 @@ pub(super) fn parse(bytes: &[u8], rules: Rules<'_>) -> Parsed {
             let text = format!("This is no HTTP request: {error}.");
             Parsed::Complete(bytes.len(), Answer::Refuse(Refusal::new("400 Bad Request", text)))
         }
+    }
+}
+
+/// A request to the admin API: who asks is judged before a byte of the body is waited for.
+fn ask_api(
+    request: &Request<'_>,
+    target: &str,
+    rules: Rules<'_>,
+    admin: Admin<'_>,
+    bytes: &[u8],
+    head: usize,
+) -> Parsed {
+    let error = |status, text: &str| {
+        Parsed::Complete(bytes.len(), Answer::Api(Err(ApiError::new(status, text))))
+    };
+    if let Err(refusal) = check_origin(request, rules) {
+        return Parsed::Complete(bytes.len(), Answer::Refuse(refusal));
+    }
+    let allowed = match admin.token {
+        Some(token) => {
+            request.field("Authorization").and_then(|field| field.split_once(' ')).is_some_and(
+                |(kind, given)| kind.eq_ignore_ascii_case("bearer") && token.is(given.trim()),
+            )
+        }
+        None => {
+            is_loopback(request.field("Host").unwrap_or(""))
+                && request.field("Origin").is_none_or(is_loopback_origin)
+        }
+    };
+    if !allowed {
+        let text = "this needs the token of admin_token_file: Authorization: Bearer TOKEN; without \
+                    that option, a Host of this machine's loopback and no page of another site";
+        return error("401 Unauthorized", text);
+    }
+    if request.field("Transfer-Encoding").is_some() {
+        return error("411 Length Required", "say how long the body is: Content-Length");
+    }
+    let length = match request.field("Content-Length").map(str::parse::<u64>) {
+        None => 0,
+        Some(Ok(length)) if length <= u64::from(admin.body_bytes_max) => length,
+        Some(Ok(_)) => {
+            return error("413 Content Too Large", "the body is over admin_max_body_size");
+        }
+        Some(Err(_)) => return error("400 Bad Request", "Content-Length is no number"),
+    };
+    let end = head.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+    match bytes.get(head..end) {
+        None => Parsed::Partial,
+        Some(body) => Parsed::Complete(end, Answer::Api(api::call(request.method, target, body))),
     }
 }
 
@@ -289,7 +358,7 @@ mod tests {
 
     fn ask(protocol: Protocol, origins: &[&str], request: &str) -> Answer {
         let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
-        match parse(request.as_bytes(), Rules { protocol, origins: &origins }) {
+        match parse(request.as_bytes(), Rules { protocol, origins: &origins, admin: None }) {
             Parsed::Complete(len, answer) => {
                 assert_eq!(len, request.len());
                 answer
@@ -311,6 +380,7 @@ mod tests {
             Answer::Refuse(refusal) => refusal.response(),
             Answer::Page { .. } => return "page".into(),
             Answer::Health { .. } => return "health".into(),
+            Answer::Api(_) => return "api".into(),
             Answer::Ready { .. } => return "ready".into(),
             Answer::Metrics { .. } => return "metrics".into(),
         };
@@ -444,8 +514,50 @@ mod tests {
     }
 
     #[test]
+    fn the_admin_api_is_for_who_has_the_token_or_for_this_machine() {
+        let token = Token::new("a-token-of-24-characters".into());
+        let ask = |token: Option<&Token>, text: &str| {
+            let admin = Some(Admin { token, body_bytes_max: 10 });
+            let rules = Rules { protocol: Protocol::HttpApi, origins: &[], admin };
+            match parse(text.as_bytes(), rules) {
+                Parsed::Partial => "partial".to_owned(),
+                Parsed::Complete(_, Answer::Api(Err(error))) => error.status[..3].to_owned(),
+                Parsed::Complete(_, Answer::Api(Ok(_))) => "200".to_owned(),
+                Parsed::Complete(_, other) => status(other),
+            }
+        };
+        let bearer = "Authorization: Bearer a-token-of-24-characters\r\n";
+        let get = |fields: &str| format!("GET /api/v1/stats HTTP/1.1\r\n{fields}\r\n");
+        let wrong = "Authorization: Bearer a-token-of-24-character\r\n";
+        for (fields, expected) in [("", "401"), (bearer, "200"), (wrong, "401")] {
+            assert_eq!(ask(Some(&token), &get(fields)), expected, "{fields}");
+        }
+        for (fields, expected) in [
+            ("Host: localhost:9001\r\n", "200"),
+            ("", "401"),
+            ("Host: rebound.example\r\n", "401"),
+            ("Host: localhost\r\nOrigin: https://evil.example\r\n", "401"),
+        ] {
+            assert_eq!(ask(None, &get(fields)), expected, "{fields}");
+        }
+        let post = |length: &str, body: &str| {
+            let head = "POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\n";
+            format!("{head}{length}\r\n\r\n{body}")
+        };
+        for (length, body, expected) in [
+            ("Content-Length: 2", "{}", "400"),
+            ("Content-Length: 2", "{", "partial"),
+            ("Content-Length: 11", "", "413"),
+            ("Content-Length: -1", "", "400"),
+            ("Transfer-Encoding: chunked", "", "411"),
+        ] {
+            assert_eq!(ask(None, &post(length, body)), expected, "{length} {body}");
+        }
+    }
+
+    #[test]
     fn a_request_may_come_in_pieces_but_not_grow_without_end() {
-        let rules = Rules { protocol: Protocol::Websockets, origins: &[] };
+        let rules = Rules { protocol: Protocol::Websockets, origins: &[], admin: None };
         let whole = handshake("/mqtt", MQTT);
         for end in 0..whole.len() {
             assert_eq!(parse(&whole.as_bytes()[..end], rules), Parsed::Partial, "{end}");

@@ -2,11 +2,15 @@
 //! engine as it lies in the read buffer, WebSocket frames are undone in place, and an HTTP request
 //! is answered or becomes a WebSocket. Decides nothing about MQTT.
 
+use super::api;
+use super::api::Call;
+use super::api::Whom;
 use super::asks::Ask;
 use super::conn::Conn;
 use super::conn::HttpIntake;
 use super::conn::Stage;
 use super::http;
+use super::http::Admin;
 use super::http::Answer;
 use super::http::Parsed;
 use super::http::Refusal;
@@ -16,6 +20,7 @@ use crate::log::Lines;
 use crate::log::Log;
 use crate::log::LogType;
 use crate::settings::Settings;
+use halyard_core::engine::AdminCommand;
 use halyard_core::engine::Effect;
 use halyard_core::engine::Engine;
 use halyard_core::engine::Input;
@@ -47,7 +52,7 @@ pub(super) enum Next {
     /// The handshake is over: the driver's deadline falls.
     Upgraded,
     /// The shards are to be asked this, and the answer is the response.
-    Ask { ask: Ask, head_only: bool },
+    Ask { ask: Ask, whom: Whom, head_only: bool },
     /// All was said: once it is written, the socket closes.
     Drain,
 }
@@ -112,7 +117,12 @@ impl Intake<'_> {
 
     fn request(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
         let listener = &self.settings.config.listeners[usize::from(conn.listener)];
-        let rules = Rules { protocol: listener.protocol, origins: &listener.websockets_origin };
+        let admin = listener.admin.enabled.then(|| Admin {
+            token: self.settings.token(&listener.admin),
+            body_bytes_max: listener.admin.body_bytes_max,
+        });
+        let origins = &listener.websockets_origin;
+        let rules = Rules { protocol: listener.protocol, origins, admin };
         let stage = std::mem::replace(&mut conn.stage, Stage::Draining);
         let Stage::Http(intake) = stage else { return Next::Drain };
         let HttpIntake { peer, mut received } = *intake;
@@ -160,7 +170,23 @@ impl Intake<'_> {
             }
             Answer::Metrics { head_only } => {
                 conn.stage = Stage::Asking;
-                return Next::Ask { ask: Ask::Metrics, head_only };
+                return Next::Ask { ask: Ask::Metrics, whom: Whom::All, head_only };
+            }
+            Answer::Api(Ok(Call::Ask { command, whom })) => {
+                let (kind, what) = noted(&command);
+                self.log.add(kind, format_args!("Admin API used from {peer}: {what}."));
+                conn.stage = Stage::Asking;
+                return Next::Ask { ask: Ask::Admin(command), whom, head_only: false };
+            }
+            Answer::Api(Ok(Call::Description)) => {
+                respond(conn, "application/json", api::description(), false);
+            }
+            Answer::Api(Err(error)) => {
+                self.log.add(
+                    LogType::Notice,
+                    format_args!("Admin API refused to {peer}: {} {}", error.status, error.text),
+                );
+                respond_with(conn, error.status, "application/json", &error.body(), false);
             }
             Answer::Refuse(refusal) => self.refuse(conn, &peer, &refusal),
         }
@@ -176,9 +202,37 @@ impl Intake<'_> {
     }
 }
 
+/// What the log says of a command: what changes something is noted.
+fn noted(command: &AdminCommand) -> (LogType, String) {
+    match command {
+        AdminCommand::Shutdown => (LogType::Notice, "shut down".into()),
+        AdminCommand::Disconnect { client_id } => {
+            (LogType::Notice, format!("disconnect {client_id}"))
+        }
+        AdminCommand::ClearRetained { filter, .. } => {
+            (LogType::Notice, format!("clear retained messages of {filter}"))
+        }
+        AdminCommand::Publish { topic, payload, .. } => {
+            (LogType::Notice, format!("publish {} bytes to {topic}", payload.len()))
+        }
+        _ => (LogType::Debug, "look at something".into()),
+    }
+}
+
 /// `200` with this body.
 pub(super) fn respond(conn: &mut Conn, content_type: &str, body: &str, head_only: bool) {
-    let mut response = http::head("200 OK", content_type, body.len());
+    respond_with(conn, "200 OK", content_type, body, head_only);
+}
+
+/// A response with this body.
+pub(super) fn respond_with(
+    conn: &mut Conn,
+    status: &str,
+    content_type: &str,
+    body: &str,
+    head_only: bool,
+) {
+    let mut response = http::head(status, content_type, body.len());
     if !head_only {
         response.push_str(body);
     }

@@ -74,7 +74,7 @@ impl Shard {
                     let input = Input::Link { peer, message };
                     self.engine.handle(now, input, &mut self.effects);
                 }
-                Mail::Ask { from, request, ask } => self.asked(from, request, ask),
+                Mail::Ask { from, request, ask } => self.asked(now, from, request, ask),
                 Mail::Told { from, request, told } => self.told(now, from, request, told),
                 Mail::Stop => self.stop(now),
             }
@@ -99,6 +99,7 @@ impl Shard {
 
     /// Does what the engine asks for, but for closing, which comes after writing.
     pub(super) fn perform(&mut self) {
+        let mut answers = Vec::new();
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Close { conn, reason } => self.closing.push((conn, reason)),
@@ -118,9 +119,11 @@ impl Shard {
                         mailbox.put(Mail::Link { from: self.number, message });
                     }
                 }
-                // Nobody asks yet but `stop`, who needs no answer.
-                Effect::Answer { .. } => {}
+                Effect::Answer { request, reply } => answers.push((request, reply)),
             }
+        }
+        for (request, reply) in answers {
+            self.answered(request, reply);
         }
     }
 

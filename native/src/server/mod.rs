@@ -1,5 +1,6 @@
 //! The server: listening sockets, and the shards that drive engines over them.
 
+mod api;
 mod arena;
 mod asks;
 mod bind;

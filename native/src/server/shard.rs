@@ -135,7 +135,9 @@ impl Shard {
                 Next::Open => {}
                 Next::Upgraded => self.table.set_deadline(read.conn, None),
                 Next::Drain => self.drain(now, read.conn),
-                Next::Ask { ask, head_only } => self.ask(now, read.conn, &ask, head_only),
+                Next::Ask { ask, whom, head_only } => {
+                    self.ask(now, read.conn, &ask, whom, head_only);
+                }
             }
             self.settle(now, read.conn, read.ended);
         }

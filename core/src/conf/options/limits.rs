@@ -179,6 +179,12 @@ const OPTIONS: &[OptionSpec] = &[
     .default("disconnect")
     .reloaded()
     .help("Ours. What happens to a 5.0 client with more QoS 1 and 2 messages under way than the Receive Maximum allows: disconnected with 0x93, or only counted."),
+    OptionSpec::general("topic_watch_max", Kind::int(0, 100_000), |draft, value| {
+        draft.server.broker.topic_watch_max = value.u32();
+    })
+    .default("10000")
+    .reloaded()
+    .help("Ours. Topics that are counted apart while somebody looks at the topic tree of the admin API; messages to others are counted together."),
     OptionSpec::general("turn_budget", Kind::int(4096, INT_MAX), |draft, value| {
         draft.server.broker.turn_budget_bytes = value.u32();
     })

@@ -30,6 +30,28 @@ const OPTIONS: &[OptionSpec] = &[
     .default("3, 4, 5")
     .reloaded()
     .help("The versions that are spoken: 3 = MQTT 3.1, 4 = MQTT 3.1.1, 5 = MQTT 5.0."),
+    OptionSpec::listener("admin_api", Kind::Bool, |listener, value| {
+        listener.listener.admin.enabled = value.bool();
+    })
+    .within(Scope::OwnListener)
+    .default("false")
+    .reloaded()
+    .help("Ours. Serves the admin API below `/api/v1` (described by `/api/v1/openapi.json`); the listener needs `protocol http_api`, and `admin_token_file` unless it is on loopback or a Unix socket."),
+    OptionSpec::listener("admin_max_body_size", Kind::int(1024, 16_777_216), |listener, value| {
+        listener.listener.admin.body_bytes_max = value.u32();
+    })
+    .within(Scope::OwnListener)
+    .unit("bytes")
+    .default("65536")
+    .reloaded()
+    .help("Ours. The largest body of a request to the admin API."),
+    OptionSpec::listener("admin_token_file", Kind::Path, |listener, value| {
+        listener.listener.admin.token_file = Some(value.text());
+    })
+    .within(Scope::OwnListener)
+    .repeat(Repeat::Once)
+    .reloaded()
+    .help("Ours. A file whose first line is the token that requests to the admin API must carry (`Authorization: Bearer TOKEN`), 16 characters at least."),
     OptionSpec::special("bind_address", Scope::General, Kind::Text(255), Special::BindAddress)
         .repeat(Repeat::Once)
         .help("Deprecated: write `listener PORT ADDRESS`. The address of the default listener, on port 1883 unless `port` says otherwise."),
