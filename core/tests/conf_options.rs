@@ -58,6 +58,7 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("retain_available false", |b| b.retain_available = false),
     ("retain_expiry_interval 2", |b| b.retain_expiry_secs = Some(120)),
     ("sys_interval 0", |b| b.sys_interval_secs = 0),
+    ("topic_watch_max 50", |b| b.topic_watch_max = 50),
     ("turn_budget 65536", |b| b.turn_budget_bytes = 65_536),
     ("upgrade_outgoing_qos 1", |b| b.upgrade_outgoing_qos = true),
 ];
@@ -92,6 +93,12 @@ const LISTENER: &[(&str, Change<Listener>)] = &[
     ("accept_protocol_versions 3", |l| {
         l.engine.accept_v311 = false;
         l.engine.accept_v5 = false;
+    }),
+    ("protocol http_api\nadmin_api true\nadmin_token_file /t\nadmin_max_body_size 2048", |l| {
+        l.protocol = Protocol::HttpApi;
+        l.admin.enabled = true;
+        l.admin.token_file = Some("/t".into());
+        l.admin.body_bytes_max = 2048;
     }),
     ("bind_interface eth0", |l| l.bind_interface = Some("eth0".into())),
     ("listener_allow_anonymous true", |_| {}),
