@@ -165,10 +165,6 @@ fn what_is_not_meant_warns() {
             "pid_file: the quotes are part of the path; write it without quotes",
         ),
         (
-            "log_dest topic",
-            "log_dest: nothing is published under `$SYS/broker/log` yet; add another `log_dest`; without one the log goes to stderr",
-        ),
-        (
             "autosave_interval 5",
             "autosave_interval: it has no effect: only the store of `persistence true` needs it",
         ),

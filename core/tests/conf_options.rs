@@ -10,6 +10,7 @@ use halyard_core::conf::BrokerConfig;
 use halyard_core::conf::Kind;
 use halyard_core::conf::Listener;
 use halyard_core::conf::LogDestination;
+use halyard_core::conf::LogFormat;
 use halyard_core::conf::LogType;
 use halyard_core::conf::LogTypes;
 use halyard_core::conf::Protocol;
@@ -72,6 +73,9 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("log_dest stdout\nlog_dest none\nlog_dest file /var/log/a b.log", |s| {
         s.log.destinations = vec![LogDestination::File("/var/log/a b.log".into())];
     }),
+    ("log_dest topic", |s| s.log.destinations = vec![LogDestination::Topic]),
+    ("log_facility 3", |s| s.log.facility = Some(3)),
+    ("log_format json", |s| s.log.format = LogFormat::Json),
     ("log_timestamp false", |s| s.log.timestamp = false),
     ("log_timestamp_format %Y-%m-%dT%H:%M:%S", |s| {
         s.log.timestamp_format = Some("%Y-%m-%dT%H:%M:%S".into());

@@ -41,6 +41,15 @@ pub(crate) fn since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The clock that systemd means by a moment (`CLOCK_MONOTONIC`), microseconds.
+pub(crate) fn monotonic_micros() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.map_or(0, |now| {
+        let (secs, nanos) = (now.tv_sec().unsigned_abs(), now.tv_nsec().unsigned_abs());
+        secs * 1_000_000 + nanos / 1_000
+    })
+}
+
 /// A number that differs between starts, to key the engine's hashes and its generator.
 pub(crate) fn seed() -> u64 {
     use std::hash::BuildHasher;

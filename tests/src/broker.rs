@@ -199,7 +199,7 @@ impl Broker {
         let start = format!("Listening on {scheme}://");
         let lines = self.log();
         let urls = lines.iter().filter_map(|line| Some(line.split_once(&start)?.1));
-        urls.filter_map(|url| url.split('/').next()?.parse().ok()).collect()
+        urls.filter_map(|url| url.split(['/', '"']).next()?.parse().ok()).collect()
     }
 
     /// The first address for MQTT over TCP.

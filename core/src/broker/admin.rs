@@ -66,6 +66,13 @@ impl Broker {
                     Err(refusal) => AdminReply::Refused(refusal),
                 }
             }
+            AdminCommand::LogLine { topic, text } => {
+                let topic = ["$SYS/broker/log/", topic].concat();
+                let payload = text.into_bytes();
+                let message = self.own_message(now, &topic, payload, QoS::ExactlyOnce, false);
+                self.publish_message(now, message, None, outlet);
+                AdminReply::Done
+            }
             // These are the engine's.
             AdminCommand::Shutdown
             | AdminCommand::Disconnect { .. }

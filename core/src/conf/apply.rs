@@ -339,13 +339,6 @@ impl Reader<'_> {
             (Setter::Special(special), _) => self.set_special(current, special, value, at),
             (Setter::Nothing | Setter::General(_) | Setter::Listener(_), _) => {}
         }
-        if matches!(value, Value::LogDestination { word: "topic", .. }) {
-            let problem = Problem::new(
-                "nothing is published under `$SYS/broker/log` yet",
-                "add another `log_dest`; without one the log goes to stderr",
-            );
-            self.report.warning(at.place, at.line.name, problem);
-        }
     }
 
     fn set_special(&mut self, current: &mut Current, special: Special, value: &Value, at: At<'_>) {

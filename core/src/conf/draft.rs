@@ -31,8 +31,6 @@ pub(super) struct Draft {
     /// The listener of `port`, `bind_address` and of options without a listener above them.
     pub(super) default_listener: Option<usize>,
     pub(super) log_destinations: Option<Vec<LogDestination>>,
-    /// A `log_dest` that leads nowhere yet.
-    pub(super) log_topic: bool,
     pub(super) log_types: Option<LogTypes>,
 }
 
@@ -56,7 +54,6 @@ impl Draft {
             listeners: Vec::new(),
             default_listener: None,
             log_destinations: None,
-            log_topic: false,
             log_types: None,
         }
     }
@@ -70,14 +67,8 @@ impl Draft {
             "stderr" => LogDestination::Stderr,
             "stdout" => LogDestination::Stdout,
             "syslog" => LogDestination::Syslog,
-            "topic" => {
-                self.log_topic = true;
-                return;
-            }
-            _ => {
-                self.log_topic = false;
-                return destinations.clear();
-            }
+            "topic" => LogDestination::Topic,
+            _ => return destinations.clear(),
         };
         if !destinations.contains(&destination) {
             destinations.push(destination);

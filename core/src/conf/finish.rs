@@ -3,7 +3,6 @@
 
 use super::Address;
 use super::Listener;
-use super::LogDestination;
 use super::Protocol;
 use super::ServerConfig;
 use super::apply::Seen;
@@ -19,10 +18,7 @@ pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerCo
     if let Some(types) = draft.log_types {
         server.log.types = types;
     }
-    if let Some(mut destinations) = draft.log_destinations {
-        if destinations.is_empty() && draft.log_topic {
-            destinations.push(LogDestination::Stderr);
-        }
+    if let Some(destinations) = draft.log_destinations {
         server.log.destinations = destinations;
     }
     check_water(&server, seen, report);

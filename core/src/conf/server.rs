@@ -150,12 +150,26 @@ pub struct LogConfig {
     pub destinations: Vec<LogDestination>,
     /// Every `log_type`.
     pub types: LogTypes,
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Syslog's facility local0 to local7; `None` = daemon.
+    pub facility: Option<u8>,
     /// Whether lines begin with the time.
     pub timestamp: bool,
     /// The time in the manner of strftime; `None` = seconds since 1970.
     pub timestamp_format: Option<String>,
     /// Whether clients that come and go are logged.
     pub connection_messages: bool,
+}
+
+/// `log_format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Mosquitto's lines.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `log_dest`.
@@ -169,6 +183,8 @@ pub enum LogDestination {
     Stdout,
     /// The system's log.
     Syslog,
+    /// Topics below `$SYS/broker/log`.
+    Topic,
 }
 
 /// A kind of log line, as `log_type` names it.
@@ -263,6 +279,8 @@ impl Default for LogConfig {
         Self {
             destinations: vec![LogDestination::Stderr],
             types: LogTypes::DEFAULT,
+            format: LogFormat::Text,
+            facility: None,
             timestamp: true,
             timestamp_format: None,
             connection_messages: true,

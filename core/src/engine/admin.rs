@@ -89,6 +89,14 @@ pub enum AdminCommand {
         /// Rows at most.
         limit: u32,
     },
+    /// Publishes a line of the log below `$SYS/broker/log`. One shard is to be asked; there is no
+    /// answer to wait for.
+    LogLine {
+        /// What follows in the topic: `E`, `M/subscribe`.
+        topic: &'static str,
+        /// The line.
+        text: String,
+    },
     /// Publishes a message. One shard is to be asked.
     Publish {
         /// Topic Name.

@@ -1,5 +1,6 @@
 //! What the engine does, as log lines in Mosquitto's words. Watches one shard; never decides.
 
+use super::Field;
 use super::Log;
 use super::LogType;
 use halyard_core::engine::CloseReason;
@@ -44,9 +45,9 @@ impl Lines {
         self.cause = Some((conn, cause));
     }
 
-    fn connection(&self, text: fmt::Arguments<'_>) {
+    fn connection(&self, text: fmt::Arguments<'_>, fields: &[Field<'_>]) {
         if self.log.wants_connections() {
-            self.log.add(LogType::Notice, text);
+            self.log.add_with(LogType::Notice, text, fields);
         }
     }
 
@@ -59,10 +60,14 @@ impl Lines {
         };
         let (protocol, clean) = (protocol_number(*version), u8::from(*clean_start));
         let user = User(*username);
-        self.connection(format_args!(
+        let name = username.unwrap_or("");
+        let fields: [Field<'_>; 4] =
+            [("event", &"connected"), ("client", client_id), ("peer", peer), ("user", &name)];
+        let text = format_args!(
             "New client connected from {peer} as {client_id} (p{protocol}, c{clean}, \
              k{keep_alive}{user})."
-        ));
+        );
+        self.connection(text, if username.is_some() { &fields } else { &fields[..3] });
     }
 
     fn closed(
@@ -74,41 +79,55 @@ impl Lines {
     ) {
         let told = self.cause.take().filter(|(about, _)| *about == conn);
         let name = client_id.unwrap_or("<unknown>");
+        let fields: [Field<'_>; 4] =
+            [("event", &"disconnected"), ("client", &name), ("peer", peer), ("reason", reason)];
+        let fields = &fields[..];
         if let Some((_, cause)) = told {
             let text = format_args!("Client {name} [{peer}] disconnected: {cause}.");
-            self.log.add(LogType::Notice, text);
+            self.log.add_with(LogType::Notice, text, fields);
             return;
         }
         match reason {
             CloseReason::ClientDisconnected(ReasonCode::Success) => {
-                self.connection(format_args!("Client {name} [{peer}] disconnected."));
+                self.connection(format_args!("Client {name} [{peer}] disconnected."), fields);
             }
-            CloseReason::ClientDisconnected(code) => self.connection(format_args!(
-                "Client {name} [{peer}] disconnected: it said 0x{:02X} {code}.",
-                code.as_u8()
-            )),
+            CloseReason::ClientDisconnected(code) => self.connection(
+                format_args!(
+                    "Client {name} [{peer}] disconnected: it said 0x{:02X} {code}.",
+                    code.as_u8()
+                ),
+                fields,
+            ),
             CloseReason::TransportLost(TransportEnd::Eof) => {
-                self.connection(format_args!("Client {name} [{peer}] closed its connection."));
+                self.connection(
+                    format_args!("Client {name} [{peer}] closed its connection."),
+                    fields,
+                );
             }
-            CloseReason::KeepAliveTimeout => self.connection(format_args!(
-                "Client {name} [{peer}] has exceeded timeout, disconnecting."
-            )),
-            CloseReason::TakenOver => self.connection(format_args!(
-                "Client {name} [{peer}] already connected, closing old connection."
-            )),
-            CloseReason::Malformed(_) | CloseReason::Violation { .. } => self.log.add(
+            CloseReason::KeepAliveTimeout => self.connection(
+                format_args!("Client {name} [{peer}] has exceeded timeout, disconnecting."),
+                fields,
+            ),
+            CloseReason::TakenOver => self.connection(
+                format_args!("Client {name} [{peer}] already connected, closing old connection."),
+                fields,
+            ),
+            CloseReason::Malformed(_) | CloseReason::Violation { .. } => self.log.add_with(
                 LogType::Notice,
                 format_args!(
                     "Client {name} [{peer}] disconnected due to protocol error: {reason}."
                 ),
+                fields,
             ),
-            CloseReason::Refused { .. } => self.log.add(
+            CloseReason::Refused { .. } => self.log.add_with(
                 LogType::Notice,
                 format_args!("Client {name} [{peer}] disconnected, not authorised: {reason}."),
+                fields,
             ),
-            _ => self.log.add(
+            _ => self.log.add_with(
                 LogType::Notice,
                 format_args!("Client {name} [{peer}] disconnected: {reason}."),
+                fields,
             ),
         }
     }
@@ -124,7 +143,9 @@ impl Observer for Lines {
         match event {
             Event::Opened { peer, listener, .. } => {
                 let place = self.listeners.get(usize::from(*listener)).map_or("", String::as_str);
-                self.connection(format_args!("New connection from {peer} on {place}."));
+                let fields: [Field<'_>; 3] =
+                    [("event", &"opened"), ("peer", peer), ("listener", &place)];
+                self.connection(format_args!("New connection from {peer} on {place}."), &fields);
             }
             Event::Connected { conn, client_id, .. } => {
                 if self.wants_packets() {
@@ -136,12 +157,16 @@ impl Observer for Lines {
                 self.names.remove(conn);
                 self.closed(*conn, peer, *client_id, reason);
             }
-            Event::Subscribed { client_id, filter, reason } => self
-                .log
-                .add(LogType::Subscribe, format_args!("{client_id} {} {filter}", reason.as_u8())),
-            Event::Unsubscribed { client_id, filter, .. } => {
-                self.log.add(LogType::Unsubscribe, format_args!("{client_id} {filter}"));
-            }
+            Event::Subscribed { client_id, filter, reason } => self.log.add_with(
+                LogType::Subscribe,
+                format_args!("{client_id} {} {filter}", reason.as_u8()),
+                &[("event", &"subscribed"), ("client", client_id), ("filter", filter)],
+            ),
+            Event::Unsubscribed { client_id, filter, .. } => self.log.add_with(
+                LogType::Unsubscribe,
+                format_args!("{client_id} {filter}"),
+                &[("event", &"unsubscribed"), ("client", client_id), ("filter", filter)],
+            ),
             Event::SessionEnded { client_id, cause: SessionEnd::Expired } => self
                 .log
                 .add(LogType::Notice, format_args!("Expiring client {client_id} due to timeout.")),

@@ -1,23 +1,23 @@
-//! The log, in Mosquitto's manner: `1764000000: text`, by type and to several destinations
-//! (`log_type`, `log_dest`, `log_timestamp`, `log_timestamp_format`). A line costs its caller a copy
+//! The log, by type and to several destinations (`log_type`, `log_dest`). A line costs its caller a copy
 //! into a bounded buffer and never a system call: a thread of its own writes. What does not fit is
 //! counted and the loss is logged, never silent.
 
+mod format;
 mod lines;
 mod sink;
 
+pub(crate) use format::Field;
 pub(crate) use halyard_core::conf::LogType;
 pub(crate) use lines::Lines;
 
-use crate::clock;
 use chrono::format::Item;
 use chrono::format::StrftimeItems;
+use format::Style;
 use halyard_core::conf::LogConfig;
 use halyard_core::conf::LogDestination;
 use halyard_core::conf::LogTypes;
 use sink::Sinks;
 use std::fmt;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -41,14 +41,6 @@ const fn severity(kind: LogType) -> u8 {
         LogType::Notice | LogType::Subscribe | LogType::Unsubscribe => 5,
         LogType::Information => 6,
         LogType::Debug | LogType::Websockets => 7,
-    }
-}
-
-const fn prefix(kind: LogType) -> &'static str {
-    match kind {
-        LogType::Error => "Error: ",
-        LogType::Warning => "Warning: ",
-        _ => "",
     }
 }
 
@@ -93,6 +85,8 @@ struct Shared {
     /// Lines lost since the start.
     lost: AtomicU64,
     buffer: Mutex<Buffer>,
+    /// Who publishes lines (`log_dest topic`), once the broker runs.
+    feed: Mutex<Option<Feed>>,
     filled: Condvar,
 }
 
@@ -102,25 +96,30 @@ struct Buffer {
     text: String,
     lines: Vec<Line>,
     lost: u64,
-    reopen: Option<Vec<LogDestination>>,
+    /// Where the lines go.
+    destinations: Destinations,
+    /// The destinations are to be opened anew.
+    reopen: bool,
     closing: bool,
-    stamp: Stamp,
+    style: Style,
 }
+
+/// Where lines go.
+#[derive(Clone, Default)]
+struct Destinations {
+    all: Vec<LogDestination>,
+    facility: Option<u8>,
+}
+
+/// Takes lines that are to be published: the rest of their topic, and the text. Gives how many of
+/// them there was no room for.
+pub(crate) type Feed = Box<dyn Fn(Vec<(&'static str, String)>) -> u64 + Send>;
 
 /// Where a line of [`Buffer::text`] ends and what it is.
 struct Line {
     kind: LogType,
     stamp_len: u16,
     end: usize,
-}
-
-/// How time is written, with the text for the current second.
-#[derive(Default)]
-struct Stamp {
-    enabled: bool,
-    format: Option<String>,
-    second: u64,
-    text: String,
 }
 
 /// The thread that writes; closing waits until everything is written.
@@ -132,14 +131,16 @@ pub(crate) struct LogWriter {
 impl LogWriter {
     /// Opens the destinations and starts the thread.
     pub(crate) fn start(settings: &LogConfig) -> io::Result<Self> {
-        let sinks = Sinks::open(&settings.destinations)?;
-        let buffer = Buffer { stamp: Stamp::new(settings), ..Buffer::default() };
+        let destinations = Destinations::of(settings);
+        let sinks = Sinks::open(&destinations)?;
+        let buffer = Buffer { style: Style::new(settings), destinations, ..Buffer::default() };
         let shared = Arc::new(Shared {
             types: AtomicU16::new(bits(settings.types)),
             connections: AtomicBool::new(settings.connection_messages),
             fresh: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             buffer: Mutex::new(buffer),
+            feed: Mutex::new(None),
             filled: Condvar::new(),
         });
         let log = Log { shared: Arc::clone(&shared) };
@@ -183,10 +184,26 @@ impl Log {
 
     /// Adds a line; [`Self::flush`] gets it written.
     pub(crate) fn add(&self, kind: LogType, text: fmt::Arguments<'_>) {
+        self.add_with(kind, text, &[]);
+    }
+
+    /// Adds a line and what it is about, which JSON shows apart.
+    pub(crate) fn add_with(&self, kind: LogType, text: fmt::Arguments<'_>, fields: &[Field<'_>]) {
         if self.wants(kind) {
-            self.lock().add(kind, text);
+            self.lock().add(kind, text, fields);
             self.shared.fresh.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Publishes lines by `feed` from now on.
+    pub(crate) fn publish_by(&self, feed: Feed) {
+        *self.shared.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(feed);
+    }
+
+    /// Opens files anew: they may have been moved away (log rotation).
+    pub(crate) fn reopen(&self) {
+        self.lock().reopen = true;
+        self.shared.filled.notify_one();
     }
 
     /// Adds a line and gets it written.
@@ -207,12 +224,14 @@ impl Log {
     /// Applies a new configuration; files are opened anew (log rotation). Nothing changes if one
     /// cannot be opened.
     pub(crate) fn reconfigure(&self, settings: &LogConfig) -> io::Result<()> {
-        Sinks::open(&settings.destinations)?;
+        let destinations = Destinations::of(settings);
+        Sinks::open(&destinations)?;
         self.shared.types.store(bits(settings.types), Ordering::Relaxed);
         self.shared.connections.store(settings.connection_messages, Ordering::Relaxed);
         let mut buffer = self.lock();
-        buffer.stamp = Stamp::new(settings);
-        buffer.reopen = Some(settings.destinations.clone());
+        buffer.style = Style::new(settings);
+        buffer.destinations = destinations;
+        buffer.reopen = true;
         drop(buffer);
         self.shared.filled.notify_one();
         Ok(())
@@ -223,67 +242,23 @@ impl Log {
     }
 }
 
+impl Destinations {
+    fn of(settings: &LogConfig) -> Self {
+        Self { all: settings.destinations.clone(), facility: settings.facility }
+    }
+}
+
 impl Buffer {
-    fn add(&mut self, kind: LogType, text: fmt::Arguments<'_>) {
+    fn add(&mut self, kind: LogType, text: fmt::Arguments<'_>, fields: &[Field<'_>]) {
         if self.text.len() > BUFFER_BYTES_MAX {
             self.lost += 1;
             return;
         }
-        let start = self.text.len();
-        let Self { text: out, stamp, .. } = self;
-        stamp.write(out);
-        let stamp_len = out.len() - start;
-        // Writing to a String cannot fail.
-        let _ = write!(Escaped(out), "{}{text}", prefix(kind));
-        self.text.push('\n');
+        let Self { text: out, style, .. } = self;
+        let stamp_len = style.write(out, kind, text, fields);
+        out.push('\n');
         let stamp_len = u16::try_from(stamp_len).unwrap_or(0);
         self.lines.push(Line { kind, stamp_len, end: self.text.len() });
-    }
-}
-
-impl Stamp {
-    fn new(settings: &LogConfig) -> Self {
-        let format = settings.timestamp_format.clone();
-        Self { enabled: settings.timestamp, format, ..Self::default() }
-    }
-
-    fn write(&mut self, out: &mut String) {
-        if !self.enabled {
-            return;
-        }
-        let second = clock::since_epoch().as_secs();
-        if second != self.second || self.text.is_empty() {
-            self.second = second;
-            self.text.clear();
-            let _ = match &self.format {
-                None => write!(self.text, "{second}: "),
-                Some(format) => {
-                    let now = chrono::Local::now();
-                    write!(self.text, "{}: ", now.format_with_items(StrftimeItems::new(format)))
-                }
-            };
-        }
-        out.push_str(&self.text);
-    }
-}
-
-/// Keeps what clients send (names, topics) from forging lines or terminal commands.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.chars().any(char::is_control) {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        for character in text.chars() {
-            if character.is_control() {
-                self.0.extend(character.escape_default());
-            } else {
-                self.0.push(character);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -293,29 +268,36 @@ fn write_lines(shared: &Shared, mut sinks: Sinks) {
     let mut lines = Vec::new();
     loop {
         let mut buffer = shared.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        while buffer.lines.is_empty() && buffer.reopen.is_none() && !buffer.closing {
+        while buffer.lines.is_empty() && !buffer.reopen && !buffer.closing {
             buffer = shared.filled.wait(buffer).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut buffer.text, &mut text);
         std::mem::swap(&mut buffer.lines, &mut lines);
-        let (reopen, closing) = (buffer.reopen.take(), buffer.closing);
+        let (reopen, closing) = (std::mem::take(&mut buffer.reopen), buffer.closing);
+        let destinations = reopen.then(|| buffer.destinations.clone());
         let lost = std::mem::take(&mut buffer.lost);
         if lost > 0 {
             shared.lost.fetch_add(lost, Ordering::Relaxed);
             let what = format_args!("{lost} log lines lost: the log is written too slowly");
-            buffer.add(LogType::Warning, what);
+            buffer.add(LogType::Warning, what, &[]);
         }
         let done = closing && buffer.lines.is_empty();
         drop(buffer);
-        sinks.write(&text, &lines);
+        sinks.write(&text, &lines, shared);
         text.clear();
         lines.clear();
         text.shrink_to(64 * 1024);
         lines.shrink_to(1024);
-        if let Some(destinations) = reopen
-            && let Ok(opened) = Sinks::open(&destinations)
-        {
-            sinks = opened;
+        if let Some(destinations) = destinations {
+            match Sinks::open(&destinations) {
+                Ok(opened) => sinks = opened,
+                Err(error) => {
+                    let what =
+                        format_args!("the log goes on as before, for it cannot be opened: {error}");
+                    let mut buffer = shared.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+                    buffer.add(LogType::Warning, what, &[]);
+                }
+            }
         }
         if done {
             return;
@@ -328,30 +310,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_cannot_be_forged_by_what_a_client_sends() {
-        let mut buffer = Buffer::default();
-        buffer.add(LogType::Notice, format_args!("Client {} gone", "a\n17: Error: b\u{1b}[2J"));
-        assert_eq!(buffer.text, "Client a\\n17: Error: b\\u{1b}[2J gone\n");
-    }
-
-    #[test]
     fn what_does_not_fit_is_counted() {
         let mut buffer = Buffer::default();
         let long = "x".repeat(BUFFER_BYTES_MAX);
-        buffer.add(LogType::Notice, format_args!("{long}"));
-        buffer.add(LogType::Notice, format_args!("one too many"));
+        buffer.add(LogType::Notice, format_args!("{long}"), &[]);
+        buffer.add(LogType::Notice, format_args!("one too many"), &[]);
         assert_eq!((buffer.lines.len(), buffer.lost), (1, 1));
     }
 
     #[test]
-    fn lines_are_stamped_as_configured() {
-        let format = Some("%Y-%m-%d".to_owned());
-        let settings = LogConfig { timestamp_format: format, ..LogConfig::default() };
-        let mut buffer = Buffer { stamp: Stamp::new(&settings), ..Buffer::default() };
-        buffer.add(LogType::Error, format_args!("no"));
-        let (date, rest) = buffer.text.split_at(10);
-        assert!(date.chars().all(|c| c.is_ascii_digit() || c == '-'), "{date}");
-        assert_eq!(rest, ": Error: no\n");
+    fn a_format_of_time_is_one_that_strftime_knows() {
         assert!(is_timestamp_format("%FT%T") && !is_timestamp_format("%Ö"));
     }
 

@@ -18,6 +18,7 @@ use halyard_core::engine::Input;
 use halyard_core::engine::TransportEnd;
 use halyard_core::time::Instant;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How long a closing socket may take for what was written before.
 const LINGER_WRITE_SECS: u64 = 5;
@@ -76,6 +77,16 @@ impl Shard {
                 }
                 Mail::Ask { from, request, ask } => self.asked(now, from, request, ask),
                 Mail::Told { from, request, told } => self.told(now, from, request, told),
+                Mail::Log(lines) => {
+                    for (topic, text) in lines {
+                        let command = AdminCommand::LogLine { topic, text };
+                        let input = Input::Admin { request: 0, command };
+                        self.engine.handle(now, input, &mut self.effects);
+                    }
+                }
+                Mail::Pulse(answers) => {
+                    answers.fetch_add(1, Ordering::Relaxed);
+                }
                 Mail::Stop => self.stop(now),
             }
         }

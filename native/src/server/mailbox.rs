@@ -10,6 +10,10 @@ use halyard_core::engine::ShardId;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+
+/// Lines of the log that are published in one turn at most: a flood is for files.
+const LOG_LINES_MAX: usize = 1000;
 
 /// Something for a shard.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(super) enum Mail {
     Told { from: ShardId, request: u64, told: Told },
     /// A configuration was read anew.
     Reconfigure(Arc<Settings>),
+    /// Lines of the log to publish, with the ends of their topics.
+    Log(Vec<(&'static str, String)>),
+    /// To be counted, if the shard turns.
+    Pulse(Arc<AtomicUsize>),
     /// Close everything and end.
     Stop,
 }
@@ -40,6 +48,25 @@ impl Mailbox {
     pub(super) fn put(&self, mail: Mail) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
         self.ready.wake();
+    }
+
+    /// Puts in lines of the log, as many as one turn takes; gives how many it does not.
+    pub(super) fn put_log(&self, mut lines: Vec<(&'static str, String)>) -> u64 {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = mail.iter_mut().find_map(|mail| match mail {
+            Mail::Log(waiting) => Some(waiting),
+            _ => None,
+        });
+        let room = LOG_LINES_MAX - waiting.as_ref().map_or(0, |waiting| waiting.len());
+        let lost = lines.len().saturating_sub(room) as u64;
+        lines.truncate(room);
+        match waiting {
+            Some(waiting) => waiting.append(&mut lines),
+            None => mail.push(Mail::Log(lines)),
+        }
+        drop(mail);
+        self.ready.wake();
+        lost
     }
 
     pub(super) fn take(&self) -> Vec<Mail> {

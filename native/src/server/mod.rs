@@ -11,6 +11,7 @@ mod io;
 mod lifecycle;
 mod listener;
 mod mailbox;
+mod notify;
 mod pages;
 mod run;
 mod shard;

@@ -9,6 +9,8 @@ use super::listener::OpenCounts;
 use super::listener::OpenLimits;
 use super::mailbox::Mail;
 use super::mailbox::Mailbox;
+use super::notify::Notifier;
+use super::notify::Pulse;
 use super::shard::Shard;
 use super::table::Table;
 use super::timer::Timer;
@@ -28,6 +30,7 @@ use halyard_core::engine::Engine;
 use halyard_core::engine::ShardId;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -82,6 +85,10 @@ impl Server<'_> {
             // It polls all its sockets in one go: what limits it is the budget of its turn.
             tasks.spawn(tokio::task::unconstrained(shard));
         }
+        let first = Arc::clone(&mailboxes);
+        self.log.publish_by(Box::new(move |lines| {
+            first.first().map_or(0, |mailbox| mailbox.put_log(lines))
+        }));
         Ok(Shards { mailboxes, tasks })
     }
 
@@ -147,8 +154,15 @@ impl Server<'_> {
 
     /// Does what signals ask for, until the shards have ended; fails if one ends unasked.
     async fn obey(&self, signals: &mut Signals, mut shards: Shards) -> io::Result<()> {
+        let notifier = Notifier::new();
+        notifier.ready();
+        let mut pulse = Pulse::default();
         loop {
             let order = tokio::select! {
+                () = rest(notifier.interval()) => {
+                    notifier.beat(&mut pulse, &shards.mailboxes);
+                    continue;
+                }
                 order = signals.next() => order,
                 _ = shards.tasks.join_next() => {
                     return Err(io::Error::other("a shard ended by an error of the program"));
@@ -160,13 +174,19 @@ impl Server<'_> {
                     self.log.line(LogType::Information, text);
                     break;
                 }
-                Order::Reload => self.reload(&shards),
+                Order::Reload => {
+                    notifier.reloading();
+                    self.reload(&shards);
+                    notifier.ready();
+                }
+                Order::Rotate => self.log.reopen(),
                 Order::Nothing(name) => self.log.line(
                     LogType::Notice,
                     format_args!("{name} received: there is nothing to do for it."),
                 ),
             }
         }
+        notifier.stopping();
         for mailbox in shards.mailboxes.iter() {
             mailbox.put(Mail::Stop);
         }
@@ -184,6 +204,8 @@ impl Server<'_> {
     }
 
     fn reload(&self, shards: &Shards) {
+        // Whatever becomes of the rest, a log that was moved away is left alone from now on.
+        self.log.reopen();
         if self.settings.config_file.is_none() {
             let text = "SIGHUP received: there is no configuration file to read.";
             self.log.line(LogType::Notice, format_args!("{text}"));
@@ -227,6 +249,14 @@ impl Server<'_> {
     }
 }
 
+/// Waits so long, or for ever.
+async fn rest(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What the sockets of a listener depend on.
 const fn socket(
     listener: &Listener,
@@ -239,6 +269,8 @@ const fn socket(
 enum Order {
     Stop(&'static str),
     Reload,
+    /// Open the files of the log anew.
+    Rotate,
     Nothing(&'static str),
 }
 
@@ -248,6 +280,7 @@ struct Signals {
     hangup: Signal,
     user1: Signal,
     user2: Signal,
+    rotate: Signal,
 }
 
 impl Signals {
@@ -258,6 +291,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
+            rotate: signal(SignalKind::from_raw(nix::libc::SIGRTMIN()))?,
         })
     }
 
@@ -268,6 +302,7 @@ impl Signals {
             _ = self.hangup.recv() => Order::Reload,
             _ = self.user1.recv() => Order::Nothing("SIGUSR1"),
             _ = self.user2.recv() => Order::Nothing("SIGUSR2"),
+            _ = self.rotate.recv() => Order::Rotate,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Repeat;
 use super::Scope;
 use super::Section;
 use super::Setter;
+use crate::conf::LogFormat;
 
 pub(super) const SECTION: Section = Section {
     title: "Log",
@@ -43,13 +44,21 @@ const OPTIONS: &[OptionSpec] = &[
     .repeat(Repeat::Every)
     .default("stderr")
     .reloaded()
-    .help("`stdout`, `stderr`, `syslog`, `file PATH`, or `none`; several lines give several destinations. `topic` is accepted, and does nothing yet."),
-    OptionSpec::harmless(
-        "log_facility",
-        Kind::int(0, 7),
-        "lines go to syslog's facility \"daemon\"",
-    )
-    .help("Syslog's facility local0 to local7."),
+    .help("`stdout`, `stderr`, `syslog`, `file PATH`, `topic`, or `none`; several lines give several destinations. A file is opened anew on SIGHUP and SIGRTMIN, so that logrotate can move it away. `topic` publishes the lines at `$SYS/broker/log/E` (error), `W`, `N`, `I`, `M/subscribe`, `M/unsubscribe` and `WS`, all but those of `debug`."),
+    OptionSpec::general("log_facility", Kind::int(0, 7), |draft, value| {
+        draft.server.log.facility = Some(value.u8());
+    })
+    .reloaded()
+    .help("Syslog's facility local0 to local7; without it `daemon`."),
+    OptionSpec::general("log_format", Kind::Word(&["text", "json"]), |draft, value| {
+        draft.server.log.format = match value.word() {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        };
+    })
+    .default("text")
+    .reloaded()
+    .help("Ours. `text` writes Mosquitto's lines; `json` one object a line, with `time`, `type`, `message`, and where a line is about a client `client`, `peer` and the like."),
     OptionSpec::general("log_timestamp", Kind::Bool, |draft, value| {
         draft.server.log.timestamp = value.bool();
     })
