@@ -175,7 +175,7 @@ macro_rules! integers {
     )*};
 }
 
-integers! { u8 u16 u32 u64 }
+integers! { u8 u16 u32 u64 i64 }
 
 impl State for bool {
     fn save(&self, to: &mut dyn Sink) {

@@ -24,6 +24,7 @@ use halyard_core::packet::Version;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::net::IpAddr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -49,6 +50,21 @@ impl Stream {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_nodelay(true).expect("an option");
+        Self::Tcp(stream)
+    }
+
+    /// Connects over TCP from this address of the machine.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub fn tcp_from(from: IpAddr, address: SocketAddr) -> Self {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(from, 0).into()).expect("an address of this machine");
+        socket.connect(&address.into()).expect("the broker listens");
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
         Self::Tcp(stream)
     }
 
@@ -161,6 +177,15 @@ impl<S: Read + Write> Client<S> {
     pub fn send_connect(&mut self, connect: &Connect<'_>) {
         self.version = connect.version;
         self.send(&Packet::Connect(connect.clone()));
+    }
+
+    /// Sends CONNECT to a broker that may have closed already.
+    pub fn send_connect_if_open(&mut self, connect: &Connect<'_>) {
+        self.version = connect.version;
+        let mut bytes = Vec::new();
+        codec::encode(&Packet::Connect(connect.clone()), self.version, &mut bytes);
+        // What comes back, or does not, tells.
+        _ = self.stream.write_all(&bytes);
     }
 
     /// Connects with a clean Session, and without Keep Alive.

@@ -40,7 +40,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    const fn new(code: ReasonCode, detail: &'static str) -> Self {
+    pub(super) const fn new(code: ReasonCode, detail: &'static str) -> Self {
         Self { code, detail }
     }
 }
@@ -69,6 +69,7 @@ impl Broker {
         self.check_will(listener, connect)?;
         let identity = self.identify(listener, connect)?;
         let expiry = self.expiry_interval(connect);
+        self.check_session_limits(now, &identity.client_id, connect.username)?;
 
         let present = self.claim(now, &identity, connect.clean_start, outlet);
         let resumed = present.is_some();
@@ -76,7 +77,9 @@ impl Broker {
             Some(key) => key,
             None => self.create(&identity.client_id, connect.version)?,
         };
+        let user_before = self.session(key).and_then(|session| session.username.clone());
         self.attach(now, key, applicant, listener, connect, expiry);
+        self.user_changed(user_before.as_deref(), key);
 
         self.stats.connects_accepted += 1;
         self.stats.clients_connected += 1;

@@ -106,6 +106,7 @@ impl Broker {
         let Some(mut session) = self.sessions.remove(key.slot) else { return };
         self.by_client_id.remove(&session.client_id);
         self.stats.clients_total -= 1;
+        self.user_left(session.username.as_deref());
         self.drop_subscriptions(key, &session, outlet);
         outlet.event(&Event::SessionEnded { client_id: &session.client_id, cause });
         self.pass_on(now, &mut session, outlet);

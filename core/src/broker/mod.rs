@@ -8,6 +8,7 @@ mod connect;
 mod deliver;
 mod disconnect;
 mod expiry;
+mod limits;
 mod link;
 mod publish;
 mod pump;
@@ -170,6 +171,8 @@ pub(crate) struct Broker {
     sys: sys::Sys,
     /// Messages by topic, while somebody looks at them.
     watch: Option<Box<watch::Watch>>,
+    takeovers: limits::Takeovers,
+    users: limits::Users,
 }
 
 impl Broker {
@@ -200,6 +203,8 @@ impl Broker {
             sharing: false,
             sys: sys::Sys::default(),
             watch: None,
+            takeovers: limits::Takeovers::default(),
+            users: None,
             config,
         };
         broker.arm_sys(now);
@@ -270,6 +275,9 @@ impl Broker {
 
     /// The configuration changes for all that comes.
     pub(crate) fn reconfigure(&mut self, config: Arc<Config>, now: Instant) {
+        if config.broker.max_sessions_per_user == 0 {
+            self.users = None;
+        }
         self.config = config;
         self.arm_sys(now);
     }
@@ -330,6 +338,7 @@ impl Broker {
         self.fan_out.save(to);
         self.sys.save(to);
         self.watch.save(to);
+        self.takeovers.save(to);
         self.save_tree(to);
     }
 
@@ -373,6 +382,8 @@ impl Broker {
             sharing: false,
             sys: State::load(from)?,
             watch: State::load(from)?,
+            takeovers: State::load(from)?,
+            users: None,
             tree: load_tree(seed, from)?,
         })
     }

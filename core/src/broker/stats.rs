@@ -105,6 +105,8 @@ counters! {
         bytes_sent: Counter,
         /// Packets received.
         packets_received: Counter,
+        /// Of them, acknowledgements (PUBACK, PUBREC, PUBREL, PUBCOMP).
+        acks_received: Counter,
         /// Packets sent.
         packets_sent: Counter,
         /// PUBLISH packets received, by QoS.
@@ -145,8 +147,14 @@ counters! {
         keep_alive_timeouts: Counter,
         /// Connections closed because CONNECT or the rest of a packet did not come in time.
         slow_closed: Counter,
+        /// Times that a client was not read for a while because it sent too fast (`max_message_rate`, `max_byte_rate`).
+        throttled: Counter,
         /// Sessions taken over by another connection.
         takeovers: Counter,
+        /// CONNECT packets refused by `max_takeover_rate`.
+        takeovers_refused: Counter,
+        /// CONNECT packets refused by `max_sessions_per_user`.
+        user_sessions_refused: Counter,
         /// Sessions with a connection.
         clients_connected: Gauge,
         /// Sessions in all.

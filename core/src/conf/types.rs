@@ -62,6 +62,20 @@ pub struct BrokerConfig {
     pub max_connections: Option<u32>,
     /// Sessions; `None` = no limit.
     pub max_clients: Option<u32>,
+    /// Connections of one address; `None` = no limit.
+    pub max_connections_per_address: Option<u32>,
+    /// Connections accepted a second; 0 = no limit.
+    pub max_connect_rate: u32,
+    /// Connections accepted a second from one address; 0 = no limit.
+    pub max_connect_rate_per_address: u32,
+    /// Packets of one client a second; 0 = no limit.
+    pub max_message_rate: u32,
+    /// Bytes of one client a second; 0 = no limit.
+    pub max_byte_rate: u64,
+    /// Takeovers of one Client Identifier a second; 0 = no limit.
+    pub max_takeover_rate: u32,
+    /// Sessions of one user; 0 = no limit.
+    pub max_sessions_per_user: u32,
     /// Bytes of the longest Client Identifier.
     pub max_client_id_bytes: u16,
     /// Topics that are counted while somebody looks at the tree of topics.
@@ -102,6 +116,13 @@ impl Default for BrokerConfig {
             turn_budget_bytes: 1_048_576,
             max_connections: None,
             max_clients: None,
+            max_connections_per_address: None,
+            max_connect_rate: 0,
+            max_connect_rate_per_address: 0,
+            max_message_rate: 0,
+            max_byte_rate: 0,
+            max_takeover_rate: 20,
+            max_sessions_per_user: 0,
             max_client_id_bytes: u16::MAX,
             topic_watch_max: 10_000,
             receive_maximum_enforced: true,

@@ -3,9 +3,11 @@
 
 mod alias;
 mod output;
+mod throttle;
 
 pub(crate) use alias::{AliasError, IncomingAliases, OutgoingAliases};
 pub(crate) use output::{Frames, Output};
+pub(crate) use throttle::{Rates, Throttle};
 
 use crate::codec::{Decoder, Role};
 use crate::engine::{ConnectionId, Peer};
@@ -54,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) blocked_since: Option<Instant>,
     /// Since when it is not read because a link lacks credit.
     pub(crate) held_since: Option<Instant>,
+    /// Its rates; only kept where there are limits.
+    pub(crate) throttle: Option<Box<Throttle>>,
 }
 
 impl Connection {
@@ -83,6 +87,7 @@ impl Connection {
             timer: None,
             blocked_since: None,
             held_since: None,
+            throttle: None,
         }
     }
 
@@ -95,7 +100,26 @@ impl Connection {
 
     /// Whether the driver was asked not to read.
     pub(crate) const fn is_paused(&self) -> bool {
-        self.blocked_since.is_some() || self.held_since.is_some()
+        self.blocked_since.is_some() || self.held_since.is_some() || self.throttled().is_some()
+    }
+
+    /// What we did not read since `since` does not count against the client; the one deadline of
+    /// CONNECT stays.
+    pub(crate) fn forgive(&mut self, now: Instant, since: Instant) {
+        if self.phase == Phase::AwaitConnect {
+            return;
+        }
+        let pause = now.since(since);
+        self.last_packet = (self.last_packet + pause).min(now);
+        self.partial_since = self.partial_since.map(|at| (at + pause).min(now));
+    }
+
+    /// Since when it is not read because it sent too fast, and until when.
+    pub(crate) const fn throttled(&self) -> Option<(Instant, Instant)> {
+        match &self.throttle {
+            Some(throttle) => throttle.paused,
+            None => None,
+        }
     }
 
     /// When the Keep Alive runs out: one and a half times after the last packet.
@@ -133,6 +157,7 @@ impl State for Connection {
         self.timer.save(to);
         self.blocked_since.save(to);
         self.held_since.save(to);
+        self.throttle.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -160,6 +185,7 @@ impl State for Connection {
             timer: State::load(from)?,
             blocked_since: State::load(from)?,
             held_since: State::load(from)?,
+            throttle: State::load(from)?,
         })
     }
 }

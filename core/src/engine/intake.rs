@@ -4,7 +4,7 @@
 use super::{CloseReason, ConnectionId, Direction, Effect, Engine, Observer, PacketSeen};
 use crate::broker::{Applicant, Next, TimerKey, Violation};
 use crate::codec::{DecodeError, Decoder, Limits};
-use crate::connection::{AliasError, Connection, IncomingAliases, Phase};
+use crate::connection::{AliasError, Connection, IncomingAliases, Phase, Rates};
 use crate::packet::{Connect, Packet, Publish, ReasonCode, Version};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ impl<O: Observer> Engine<O> {
         let mut aliases = core::mem::take(&mut connection.aliases_in);
         self.broker.stats.bytes_received += chunk.len() as u64;
         let packets_before = self.broker.stats.packets_received;
+        let acks_before = self.broker.stats.acks_received;
         let open = self.packets(now, slot, chunk, &mut decoder, &mut aliases, effects);
         if !open {
             return;
@@ -44,6 +45,9 @@ impl<O: Observer> Engine<O> {
         if partial != was_partial && connection.phase != Phase::AwaitConnect {
             self.arm(now, slot);
         }
+        let acks = self.broker.stats.acks_received - acks_before;
+        let packets = self.broker.stats.packets_received - packets_before;
+        self.throttle(now, slot, packets - acks, chunk.len() as u64, effects);
     }
 
     /// Handles all packets in `chunk`; `false` if the connection is gone.
@@ -84,6 +88,50 @@ impl<O: Observer> Engine<O> {
         }
     }
 
+    /// Stops reading from a client that sends faster than it may, until it may again.
+    #[inline]
+    fn throttle(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        messages: u64,
+        bytes: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let broker = &self.links.config.broker;
+        let rates = Rates { messages: broker.max_message_rate, bytes: broker.max_byte_rate };
+        if rates == Rates::default() {
+            return;
+        }
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        let throttle = connection.throttle.get_or_insert_default();
+        let Some(until) = throttle.count(now, rates, messages, bytes) else { return };
+        let since = throttle.paused.map_or(now, |(since, _)| since);
+        let was_paused = connection.is_paused();
+        if let Some(throttle) = &mut connection.throttle {
+            throttle.paused = Some((since, until));
+        }
+        if !was_paused {
+            effects.push(Effect::PauseRead { conn: connection.id });
+        }
+        if since == now {
+            self.broker.stats.throttled += 1;
+        }
+        self.arm(now, slot);
+    }
+
+    /// Reads again from a client whose debt is paid.
+    fn unthrottle(&mut self, now: Instant, slot: u32, effects: &mut Vec<Effect>) {
+        let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        let paused = connection.throttle.as_mut().and_then(|throttle| throttle.paused.take());
+        let Some((since, _)) = paused else { return };
+        connection.forgive(now, since);
+        if !connection.is_paused() {
+            effects.push(Effect::ResumeRead { conn: connection.id });
+        }
+        self.arm(now, slot);
+    }
+
     fn limits(&self) -> Limits {
         let broker = &self.links.config.broker;
         Limits {
@@ -98,6 +146,7 @@ impl<O: Observer> Engine<O> {
     #[inline]
     fn seen(&mut self, now: Instant, slot: u32, packet: &Packet<'_>, bytes: &[u8]) {
         self.broker.stats.packets_received += 1;
+        self.broker.stats.acks_received += u64::from(packet.packet_type().is_ack());
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
         connection.last_packet = now;
         if self.observer.wants_packets() {
@@ -261,6 +310,10 @@ impl<O: Observer> Engine<O> {
             (broker_config.connect_timeout_secs, broker_config.packet_timeout_secs);
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
         connection.timer = None;
+        if connection.throttled().is_some_and(|(_, until)| until <= now) {
+            self.unthrottle(now, slot, effects);
+            return;
+        }
         let due = due(connection, connect_secs, packet_secs);
         if due.is_none_or(|at| at > now) {
             self.arm(now, slot);
@@ -289,9 +342,18 @@ impl<O: Observer> Engine<O> {
     }
 }
 
-/// When the first time-out of a connection is due. While it is blocked its Keep Alive rests, for
-/// we do not read it.
+/// When the first time-out of a connection is due.
 fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
+    let patience = patience(connection, connect_secs, packet_secs);
+    match (connection.throttled(), patience) {
+        (Some((_, until)), Some(at)) => Some(until.min(at)),
+        (Some((_, until)), None) => Some(until),
+        (None, patience) => patience,
+    }
+}
+
+/// When our patience ends. While we do not read a connection its Keep Alive rests.
+fn patience(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
     if connection.phase == Phase::AwaitConnect {
         let limit = u64::from(connect_secs);
         return (limit > 0).then(|| connection.last_packet.plus_secs(limit));
@@ -303,6 +365,9 @@ fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<I
     if let Some(since) = connection.blocked_since {
         let patience = BLOCKED_SECS_MIN.max(u64::from(connection.keep_alive) * 9 / 2);
         return Some(since.plus_secs(patience));
+    }
+    if connection.throttled().is_some() {
+        return None;
     }
     let partial = connection.partial_since.filter(|_| packet_secs > 0);
     let partial = partial.map(|since| since.plus_secs(u64::from(packet_secs)));

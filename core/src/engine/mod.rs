@@ -248,8 +248,7 @@ impl<O: Observer> Engine<O> {
             }
             (Water::Low, Some(since)) => {
                 connection.blocked_since = None;
-                // What we did not read does not count against the client.
-                connection.last_packet = connection.last_packet + now.since(since);
+                connection.forgive(now, since);
                 let session = connection.session();
                 if !connection.is_paused() {
                     effects.push(Effect::ResumeRead { conn });

@@ -164,8 +164,7 @@ impl<O: Observer> Outlet for Out<'_, O> {
     fn release(&mut self, slot: u32) {
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
         let Some(since) = connection.held_since.take() else { return };
-        // What we did not read does not count against the client.
-        connection.last_packet = connection.last_packet + self.now.since(since);
+        connection.forgive(self.now, since);
         if !connection.is_paused() {
             self.effects.push(Effect::ResumeRead { conn: connection.id });
         }

@@ -143,6 +143,11 @@ impl PacketType {
         Self::Auth,
     ];
 
+    /// Whether it only answers a packet of the other side.
+    pub const fn is_ack(self) -> bool {
+        matches!(self, Self::Puback | Self::Pubrec | Self::Pubrel | Self::Pubcomp)
+    }
+
     /// The type with this value; `None` for 0 and above 15.
     pub const fn from_u8(value: u8) -> Option<Self> {
         match value {

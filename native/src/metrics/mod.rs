@@ -76,6 +76,8 @@ fn drops(page: &mut Page, stats: &Stats) {
 
 fn driver(page: &mut Page, driver: &DriverStats) {
     page.counter("halyard_turns", "Turns of the loops of all shards.", driver.turns);
+    let help = "Times that accepting rested: no file was free, or max_connect_rate was reached.";
+    page.counter("halyard_accept_rests", help, driver.accept_rests);
     let help = "Time to handle what one turn of the loop had read.";
     page.histogram("halyard_handle_seconds", help, &driver.handle);
     let help = "Time to write to the sockets what one turn of the loop gave.";

@@ -16,6 +16,8 @@ pub(crate) struct DriverStats {
     pub(crate) commit: Histogram,
     /// Turns of the loop.
     pub(crate) turns: u64,
+    /// Times that accepting rested: no file was free, or `max_connect_rate` was reached.
+    pub(crate) accept_rests: u64,
     /// By listener of the configuration.
     pub(crate) listeners: Vec<ListenerStats>,
 }
@@ -63,6 +65,7 @@ impl DriverStats {
         self.flush.add(&other.flush);
         self.commit.add(&other.commit);
         self.turns += other.turns;
+        self.accept_rests += other.accept_rests;
         for (index, more) in (0..).zip(&other.listeners) {
             self.listener(index).add(more);
         }

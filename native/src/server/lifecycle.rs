@@ -67,8 +67,8 @@ impl Shard {
                         settings.engine(self.number, self.shards.len()),
                     ));
                     self.engine.handle(now, input, &mut self.effects);
-                    let total = settings.config.broker.max_connections;
-                    self.acceptors.reconfigure(total, &settings.config.listeners);
+                    let listeners = &settings.config.listeners;
+                    self.acceptors.reconfigure(&settings.config.broker, listeners);
                     self.settings = settings;
                 }
                 Mail::Link { from: peer, message } => {

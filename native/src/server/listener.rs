@@ -1,7 +1,9 @@
 //! Accepting: from every listening socket until it has no more, under the limits of the
-//! configuration and of open files. At the limit of open files new connections wait in the system's
-//! queue and everybody else is served on. Knows nothing of what is spoken.
+//! configuration and of open files. At the limit of open files, and over `max_connect_rate`, new
+//! connections wait in the system's queue and everybody else is served on. Knows nothing of what is spoken.
 
+use super::addresses::Addresses;
+use super::addresses::Network;
 use super::bind::Bound;
 use super::bind::BoundSocket;
 use super::io::Io;
@@ -11,11 +13,15 @@ use crate::log::Log;
 use crate::log::LogType;
 use crate::metrics::DriverStats;
 use halyard_core::conf;
+use halyard_core::conf::BrokerConfig;
+use halyard_core::conf::ServerConfig;
 use halyard_core::engine::Peer;
 use halyard_core::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -30,12 +36,24 @@ const ACCEPTS_PER_TURN: usize = 128;
 const FILES_RESERVED: u32 = 32;
 /// How long accepting rests when no file can be opened.
 const REST_MILLIS: u64 = 200;
+/// How long it rests at least because of `max_connect_rate`: several then come at once.
+const PACE_MILLIS_MIN: u64 = 10;
 
 /// Counts of open connections, shared by all shards.
 #[derive(Debug, Default)]
 pub(crate) struct OpenCounts {
     total: AtomicU32,
     by_listener: Vec<AtomicU32>,
+    by_address: Addresses,
+    pace: Mutex<Pace>,
+}
+
+/// How fast connections are accepted (`max_connect_rate`): a second's worth may be saved up.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Millionths of a connection.
+    saved: u64,
+    at: Instant,
 }
 
 /// A place among the open connections; given back when dropped.
@@ -43,6 +61,7 @@ pub(crate) struct OpenCounts {
 pub(super) struct Admission {
     counts: Arc<OpenCounts>,
     listener: u16,
+    network: Option<Network>,
 }
 
 /// The limits on open connections.
@@ -50,8 +69,16 @@ pub(super) struct Admission {
 pub(super) struct OpenLimits {
     /// `global_max_connections`.
     pub(super) total: Option<u32>,
+    /// `max_connect_rate`; 0 = no limit.
+    pub(super) rate: u32,
     /// Open files of the process.
     pub(super) files: u32,
+}
+
+impl OpenLimits {
+    pub(super) const fn new(broker: &BrokerConfig, files: u32) -> Self {
+        Self { total: broker.max_connections, rate: broker.max_connect_rate, files }
+    }
 }
 
 /// The listening sockets of one shard.
@@ -66,6 +93,8 @@ pub(super) struct Acceptors {
     log: Log,
     /// Connections denied, by listener and option.
     denied: BTreeMap<(u16, &'static str), u64>,
+    /// Times that accepting rested.
+    rests: u64,
 }
 
 struct Listener {
@@ -90,9 +119,38 @@ pub(super) struct Accepted {
 }
 
 impl OpenCounts {
-    pub(crate) fn new(listeners: usize) -> Self {
-        let by_listener = (0..listeners).map(|_| AtomicU32::new(0)).collect();
-        Self { total: AtomicU32::new(0), by_listener }
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        let by_listener = config.listeners.iter().map(|_| AtomicU32::new(0)).collect();
+        let counts = Self { by_listener, ..Self::default() };
+        counts.by_address.reconfigure(&config.broker);
+        counts
+    }
+
+    /// Takes one connection's share of `rate`; if there is none, when there will be.
+    fn pace(&self, now: Instant, rate: u32) -> Result<(), Instant> {
+        const ONE: u64 = 1_000_000;
+        let rate = u64::from(rate);
+        if rate == 0 {
+            return Ok(());
+        }
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let earned = now.0.saturating_sub(pace.at.0).saturating_mul(rate);
+        // A shard may be a little behind another.
+        pace.at = pace.at.max(now);
+        pace.saved = pace.saved.saturating_add(earned).min(rate * ONE);
+        if pace.saved < ONE {
+            let wait = (ONE - pace.saved).div_ceil(rate) / 1000 + 1;
+            return Err(now.plus_millis(wait.max(PACE_MILLIS_MIN)));
+        }
+        pace.saved -= ONE;
+        Ok(())
+    }
+
+    /// Nobody was there.
+    fn unpace(&self, rate: u32) {
+        if rate > 0 {
+            self.pace.lock().unwrap_or_else(PoisonError::into_inner).saved += 1_000_000;
+        }
     }
 }
 
@@ -106,6 +164,9 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.counts.total.fetch_sub(1, Ordering::Relaxed);
         self.counts.by_listener[usize::from(self.listener)].fetch_sub(1, Ordering::Relaxed);
+        if let Some(network) = self.network {
+            self.counts.by_address.leave(network);
+        }
     }
 }
 
@@ -145,6 +206,7 @@ impl Acceptors {
             warned: false,
             log,
             denied: BTreeMap::new(),
+            rests: 0,
         })
     }
 
@@ -166,7 +228,12 @@ impl Acceptors {
                 if !self.listeners[number].ready {
                     break;
                 }
-                if let Err(cause) = self.accept_one(number, &mut each) {
+                if let Err(until) = self.counts.pace(now, self.limits.rate) {
+                    self.rests += 1;
+                    self.resting_until = Some(until);
+                    return;
+                }
+                if let Err(cause) = self.accept_one(now, number, &mut each) {
                     self.rest(now, &cause);
                     return;
                 }
@@ -183,7 +250,12 @@ impl Acceptors {
     }
 
     /// Accepts one connection, if there is one; fails if no file can be opened.
-    fn accept_one(&mut self, number: usize, each: &mut impl FnMut(Accepted)) -> Result<(), String> {
+    fn accept_one(
+        &mut self,
+        now: Instant,
+        number: usize,
+        each: &mut impl FnMut(Accepted),
+    ) -> Result<(), String> {
         let open = self.counts.total.load(Ordering::Relaxed);
         if open.saturating_add(FILES_RESERVED) >= self.limits.files {
             return Err(format!("{open} connections are open"));
@@ -192,6 +264,7 @@ impl Acceptors {
         let (io, peer) = match listener.poll_accept() {
             Poll::Pending => {
                 listener.ready = false;
+                self.counts.unpace(self.limits.rate);
                 return Ok(());
             }
             Poll::Ready(Ok(accepted)) => accepted,
@@ -201,7 +274,11 @@ impl Acceptors {
         };
         let index = listener.index;
         let limit = listener.max_connections;
-        match self.admit(index, limit) {
+        let network = match &peer {
+            Peer::Ip { address, .. } => Some(Network::of(*address)),
+            Peer::Unix | Peer::Local => None,
+        };
+        match self.admit(now, index, limit, network) {
             Ok(admission) => each(Accepted { io, peer, admission }),
             Err(option) => {
                 *self.denied.entry((index, option)).or_default() += 1;
@@ -212,21 +289,33 @@ impl Acceptors {
         Ok(())
     }
 
-    fn admit(&self, listener: u16, limit: Option<u32>) -> Result<Admission, &'static str> {
+    fn admit(
+        &self,
+        now: Instant,
+        listener: u16,
+        limit: Option<u32>,
+        network: Option<Network>,
+    ) -> Result<Admission, &'static str> {
         let of_listener = &self.counts.by_listener[usize::from(listener)];
         let total = self.counts.total.fetch_add(1, Ordering::Relaxed);
         let here = of_listener.fetch_add(1, Ordering::Relaxed);
-        let admission = Admission { counts: Arc::clone(&self.counts), listener };
+        let counts = Arc::clone(&self.counts);
+        let mut admission = Admission { counts, listener, network: None };
         if limit.is_some_and(|limit| here >= limit) {
             return Err("max_connections");
         }
         if self.limits.total.is_some_and(|limit| total >= limit) {
             return Err("global_max_connections");
         }
+        if let Some(network) = network {
+            self.counts.by_address.enter(now, network)?;
+            admission.network = Some(network);
+        }
         Ok(admission)
     }
 
     fn rest(&mut self, now: Instant, cause: &str) {
+        self.rests += 1;
         self.resting_until = Some(now.plus_millis(REST_MILLIS));
         if !self.warned {
             self.warned = true;
@@ -247,8 +336,10 @@ impl Acceptors {
         self.resting_until
     }
 
-    pub(super) fn reconfigure(&mut self, total: Option<u32>, settings: &[conf::Listener]) {
-        self.limits.total = total;
+    pub(super) fn reconfigure(&mut self, broker: &BrokerConfig, settings: &[conf::Listener]) {
+        self.limits.total = broker.max_connections;
+        self.limits.rate = broker.max_connect_rate;
+        self.counts.by_address.reconfigure(broker);
         for listener in &mut self.listeners {
             if let Some(settings) = settings.get(usize::from(listener.index)) {
                 listener.max_connections = settings.max_connections;
@@ -258,6 +349,7 @@ impl Acceptors {
 
     /// Tells how many were denied.
     pub(super) fn add_denied(&self, to: &mut DriverStats) {
+        to.accept_rests += self.rests;
         for ((listener, option), count) in &self.denied {
             to.listener(*listener).denied.insert(option, *count);
         }

@@ -74,7 +74,7 @@ impl Server<'_> {
     /// Starts the shards, all on this thread.
     fn start(&self) -> io::Result<Shards> {
         let settings = Arc::new(self.settings.clone());
-        let counts = Arc::new(OpenCounts::new(settings.config.listeners.len()));
+        let counts = Arc::new(OpenCounts::new(&settings.config));
         let queues: Vec<Arc<Ready>> = (0..SHARDS).map(|_| Arc::new(Ready::default())).collect();
         let mailboxes: Arc<[Mailbox]> =
             queues.iter().map(|ready| Mailbox::new(Arc::clone(ready))).collect();
@@ -102,8 +102,7 @@ impl Server<'_> {
     ) -> io::Result<Shard> {
         let clock = self.clock;
         let log = self.log.clone();
-        let limits =
-            OpenLimits { total: settings.config.broker.max_connections, files: self.files };
+        let limits = OpenLimits::new(&settings.config.broker, self.files);
         let listeners = &settings.config.listeners;
         let acceptors = Acceptors::new(
             &self.bound,

@@ -36,6 +36,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("-1")
     .reloaded()
     .help("Connections at a time over all listeners; -1 or 0 = no limit."),
+    OptionSpec::general("max_byte_rate", Kind::limit(U32_MAX), |draft, value| {
+        draft.server.broker.max_byte_rate = value.u64();
+    })
+    .unit("bytes/s")
+    .default("0")
+    .reloaded()
+    .help("Ours. Bytes that one client may send a second, with one second's worth saved up; 0 = no limit. A client that sends faster is not read for a while, its Keep Alive suspended; nothing is dropped."),
     OptionSpec::general("max_client_id_length", Kind::int(1, 65_535), |draft, value| {
         draft.server.broker.max_client_id_bytes = value.u16();
     })
@@ -43,6 +50,20 @@ const OPTIONS: &[OptionSpec] = &[
     .default("65535")
     .reloaded()
     .help("Ours. The longest Client Identifier."),
+    OptionSpec::general("max_connect_rate", Kind::limit(INT_MAX), |draft, value| {
+        draft.server.broker.max_connect_rate = value.u32();
+    })
+    .unit("1/s")
+    .default("0")
+    .reloaded()
+    .help("Ours. Connections accepted a second over all listeners; 0 = no limit. Further ones wait in the system's queue."),
+    OptionSpec::general("max_connect_rate_per_address", Kind::limit(INT_MAX), |draft, value| {
+        draft.server.broker.max_connect_rate_per_address = value.u32();
+    })
+    .unit("1/s")
+    .default("0")
+    .reloaded()
+    .help("Ours. Connections accepted a second from one address (IPv6: one /64 network); 0 = no limit. Further ones are closed at once."),
     OptionSpec::general("max_connect_size", Kind::int(100, INT_MAX), |draft, value| {
         draft.server.broker.max_connect_size = value.u32();
     })
@@ -50,6 +71,12 @@ const OPTIONS: &[OptionSpec] = &[
     .default("131072")
     .reloaded()
     .help("Ours. The largest CONNECT, its will included: what anyone may make the broker hold before he is known."),
+    OptionSpec::general("max_connections_per_address", Kind::limit(INT_MAX), |draft, value| {
+        draft.server.broker.max_connections_per_address = value.limit();
+    })
+    .default("-1")
+    .reloaded()
+    .help("Ours. Connections at a time from one address (IPv6: one /64 network); -1 or 0 = no limit. Further ones are closed at once."),
     OptionSpec::general("max_inflight_bytes", Kind::limit(INT_MAX), |draft, value| {
         draft.server.broker.max_inflight_bytes = value.u64();
     })
@@ -70,6 +97,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("0")
     .reloaded()
     .help("The longest Keep Alive; 0 = no limit. A 5.0 client that asks for more is told this one, a 3.x client is refused."),
+    OptionSpec::general("max_message_rate", Kind::limit(U32_MAX), |draft, value| {
+        draft.server.broker.max_message_rate = value.u32();
+    })
+    .unit("1/s")
+    .default("0")
+    .reloaded()
+    .help("Ours. Packets other than acknowledgements that one client may send a second, with one second's worth saved up; 0 = no limit. A client that sends faster is not read for a while, its Keep Alive suspended; nothing is dropped."),
     OptionSpec::general("max_packet_size", Kind::int(20, INT_MAX), |draft, value| {
         draft.server.broker.max_packet_size = value.u32();
     })
@@ -109,12 +143,25 @@ const OPTIONS: &[OptionSpec] = &[
     .default("0")
     .reloaded()
     .help("Ours. Retained messages; 0 = no limit."),
+    OptionSpec::general("max_sessions_per_user", Kind::limit(U32_MAX), |draft, value| {
+        draft.server.broker.max_sessions_per_user = value.u32();
+    })
+    .default("0")
+    .reloaded()
+    .help("Ours. Sessions of one user, connected or not; 0 = no limit. A further client gets 0x97 (3.x: 0x03). Clients without a User Name do not count; `global_max_clients` bounds them."),
     OptionSpec::general("max_subscriptions_per_client", Kind::limit(U32_MAX), |draft, value| {
         draft.server.broker.max_subscriptions_per_client = value.u32();
     })
     .default("10000")
     .reloaded()
     .help("Ours. Subscriptions of one client; 0 = no limit. A further one gets 0x97 (3.x: 0x80)."),
+    OptionSpec::general("max_takeover_rate", Kind::limit(U32_MAX), |draft, value| {
+        draft.server.broker.max_takeover_rate = value.u32();
+    })
+    .unit("1/s")
+    .default("20")
+    .reloaded()
+    .help("Ours. Times a second that one Client Identifier may be taken over from a living connection; 0 = no limit. A further CONNECT gets 0x9F (3.x: 0x03): two devices with one name would otherwise chase each other without end."),
     OptionSpec::general("max_topic_levels", Kind::int(0, 65_535), |draft, value| {
         draft.server.broker.max_topic_levels = value.u16();
     })
