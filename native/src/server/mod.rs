@@ -1,7 +1,7 @@
 //! The server: listening sockets, and the shards that drive engines over them.
 
-mod api;
 mod addresses;
+mod api;
 mod arena;
 mod asks;
 mod bind;
