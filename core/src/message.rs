@@ -115,6 +115,11 @@ impl Message {
         }
     }
 
+    /// Its Message Expiry Interval.
+    pub(crate) fn interval(&self) -> Option<u32> {
+        self.properties.as_ref()?.message_expiry_interval
+    }
+
     /// When its Message Expiry Interval runs out.
     pub fn expires(&self) -> Option<Instant> {
         let interval = self.properties.as_ref()?.message_expiry_interval?;

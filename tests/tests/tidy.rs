@@ -26,10 +26,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("connection", &["codec", "packet", "engine", "session"]),
     ("session", &["packet"]),
     // `engine`'s words (inputs, effects, events) and `codec::encoded_len`; never bytes.
-    ("broker", &["codec", "conf", "engine", "packet", "session", "topic"]),
-    ("engine", &["broker", "codec", "conf", "connection", "packet"]),
-    // Records and image speak of packets and sessions; the bytes below them know nothing.
-    ("journal", &["packet", "topic"]),
+    ("broker", &["codec", "conf", "engine", "journal", "packet", "session", "topic"]),
+    ("engine", &["broker", "codec", "conf", "connection", "journal", "packet"]),
+    // `engine::shard_of`, which deals sessions out at a start; nothing that acts.
+    ("journal", &["engine", "packet"]),
     ("client", &["codec", "packet"]),
     ("sim", &["client", "codec", "conf", "engine", "journal", "packet", "topic"]),
 ];

@@ -1,6 +1,7 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP from a client (MQTT 5.0 §3.4 to §3.7, §4.3).
 
 use super::{Broker, Outlet, Violation};
+use crate::journal::Op;
 use crate::packet::{Ack, Packet, ReasonCode};
 use crate::session::{AckOutcome, SessionKey};
 use crate::time::Instant;
@@ -18,8 +19,11 @@ impl Broker {
         ack: &Ack<'_>,
         outlet: &mut impl Outlet,
     ) -> Result<(), Violation> {
-        let Some(session) = self.session_mut(key) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
         let outcome = session.outgoing.puback(ack.packet_id);
+        if outcome == AckOutcome::Completed {
+            self.durable.acked(session, ack.packet_id);
+        }
         // A refusal counts as delivered: it is never sent to another [MQTT-4.8.2-6].
         if ack.reason.is_error() {
             self.stats.drops.refused += 1;
@@ -34,13 +38,20 @@ impl Broker {
         ack: &Ack<'_>,
         outlet: &mut impl Outlet,
     ) -> Result<(), Violation> {
-        let Some(session) = self.session_mut(key) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
+        let id = ack.packet_id;
         if ack.reason.is_error() {
-            let outcome = session.outgoing.pubrec_refused(ack.packet_id);
+            let outcome = session.outgoing.pubrec_refused(id);
+            if outcome == AckOutcome::Completed {
+                self.durable.acked(session, id);
+            }
             self.stats.drops.refused += 1;
             return self.settle(now, key, outcome, outlet);
         }
-        let outcome = session.outgoing.pubrec(ack.packet_id);
+        let outcome = session.outgoing.pubrec(id);
+        if outcome == AckOutcome::Release {
+            self.durable.of(session, |session| Op::PubrecSeen { session, id });
+        }
         let Some(slot) = self.connection_of(key) else { return Ok(()) };
         let reason = match outcome {
             AckOutcome::WrongKind => return Err(WRONG_KIND),
@@ -50,13 +61,18 @@ impl Broker {
             }
             AckOutcome::Release | AckOutcome::Completed => ReasonCode::Success,
         };
+        self.promise(key, outlet);
         outlet.send(slot, &Packet::Pubrel(Ack::new(ack.packet_id, reason)));
         Ok(())
     }
 
     pub(super) fn pubrel(&mut self, key: SessionKey, ack: &Ack<'_>, outlet: &mut impl Outlet) {
-        let Some(session) = self.session_mut(key) else { return };
-        let known = session.incoming.release(ack.packet_id);
+        let Some(session) = self.sessions.get_mut(key.slot) else { return };
+        let id = ack.packet_id;
+        let known = session.incoming.release(id);
+        if known {
+            self.durable.of(session, |session| Op::Released { session, id });
+        }
         let Some(slot) = self.connection_of(key) else { return };
         let reason = if known {
             ReasonCode::Success
@@ -64,6 +80,7 @@ impl Broker {
             self.stats.unknown_acks += 1;
             ReasonCode::PacketIdentifierNotFound
         };
+        self.promise(key, outlet);
         outlet.send(slot, &Packet::Pubcomp(Ack::new(ack.packet_id, reason)));
     }
 
@@ -74,8 +91,11 @@ impl Broker {
         ack: &Ack<'_>,
         outlet: &mut impl Outlet,
     ) -> Result<(), Violation> {
-        let Some(session) = self.session_mut(key) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
         let outcome = session.outgoing.pubcomp(ack.packet_id);
+        if outcome == AckOutcome::Completed {
+            self.durable.acked(session, ack.packet_id);
+        }
         self.settle(now, key, outcome, outlet)
     }
 

@@ -86,6 +86,10 @@ impl Broker {
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
         let assigned = identity.assigned.then_some(&*identity.client_id);
         let connack = self.connack(listener, connect, resumed, assigned, keep_alive, expiry);
+        // All that was done so far, lest a Session that another connection ended comes back.
+        if self.durable.last() > self.durable.durable() {
+            outlet.withhold(applicant.slot, self.durable.last());
+        }
         outlet.send(applicant.slot, &Packet::Connack(connack));
         outlet.event(&Event::Connected {
             conn: applicant.conn,
@@ -280,7 +284,7 @@ impl Broker {
                 delay_secs: will.properties.delay_interval.unwrap_or(0),
             })
         });
-        let Some(session) = self.session_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return };
         session.version = connect.version;
         session.listener = applicant.listener;
         session.username = connect.username.map(Into::into);
@@ -295,6 +299,7 @@ impl Broker {
             receive_maximum: connect.properties.receive_maximum.unwrap_or(u16::MAX).min(own),
             problem_information: connect.properties.request_problem_information,
         });
+        self.durable.attached(session);
     }
 
     fn connack<'a>(

@@ -238,7 +238,14 @@ impl Broker {
             let delivery = self.delivery(now, topic, publish, target, qos, retain, stored);
             let Some(session) = self.sessions.get_mut(target.session.slot) else { return };
             let mut packet = outgoing(session, publish, qos, retain, &target.ids);
-            packet.packet_id = Some(session.outgoing.start(delivery));
+            let id = session.outgoing.next_id();
+            self.durable.sent(session, id, &delivery);
+            session.outgoing.start(id, delivery);
+            packet.packet_id = Some(id);
+            if qos == QoS::ExactlyOnce {
+                self.promise(target.session, outlet);
+            }
+            let Some(session) = self.sessions.get(target.session.slot) else { return };
             outlet.publish(attached.slot, &packet, self.sharing && shareable(session, &target.ids));
             observe(outlet, session, topic, qos, Outcome::Sent);
             return;
@@ -288,11 +295,17 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(target.session.slot) else { return };
         let mut taken = session.queue.push(delivery.clone(), limits);
         if !taken {
-            let expired = session.queue.purge_expired(now);
+            let mut gone = Vec::new();
+            let expired = session.queue.purge_expired(now, |at| gone.push(at));
+            for at in gone {
+                self.durable.dropped(session, at);
+            }
             self.stats.drops.expired += expired;
-            taken = expired > 0 && session.queue.push(delivery, limits);
+            taken = expired > 0 && session.queue.push(delivery.clone(), limits);
         }
-        if !taken {
+        if taken {
+            self.durable.queued(session, &delivery);
+        } else {
             self.stats.drops.queue_full += 1;
         }
         let outcome = if taken { Outcome::Queued } else { Outcome::QueueFull };
@@ -322,7 +335,7 @@ impl Broker {
             qos,
             retain,
             subscription_ids: target.ids.clone(),
-            group: target.group,
+            group: target.group.and_then(|at| self.groups.name(at)),
         }
     }
 
@@ -331,10 +344,14 @@ impl Broker {
     pub(super) fn redistribute(
         &mut self,
         now: Instant,
-        group: u32,
+        group: &str,
         message: Arc<Message>,
         outlet: &mut impl Outlet,
     ) {
+        let Some(group) = self.groups.find(group) else {
+            self.stats.drops.session_ended += 1;
+            return;
+        };
         let room = |slot| outlet.has_room(slot);
         let chosen = self.groups.choose(group, message.qos, true, &self.sessions, room);
         let (session, grant) = match chosen {

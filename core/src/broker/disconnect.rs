@@ -41,7 +41,15 @@ impl Broker {
             ReasonCode::Success => Ending::Normal,
             _ => Ending::Lost,
         };
+        let slot = self.connection_of(key);
         self.detach(now, key, ending, outlet);
+        // It is closed once that is durable: then the client may rely on it.
+        let last = self.durable.last();
+        if last > self.durable.durable()
+            && let Some(slot) = slot
+        {
+            outlet.withhold(slot, last);
+        }
         Ok(Next::Disconnected(disconnect.reason))
     }
 
@@ -87,6 +95,11 @@ impl Broker {
             }
             self.timers.arm(due, TimerKey::SessionExpiry(key));
         }
+        if let Some(session) = self.sessions.get_mut(key.slot)
+            && session.generation == key.generation
+        {
+            self.durable.detached(session);
+        }
     }
 
     /// Ends a Session: its Will is published at the latest now (§3.1.3.2.2), its subscriptions go,
@@ -107,6 +120,7 @@ impl Broker {
         self.by_client_id.remove(&session.client_id);
         self.stats.clients_total -= 1;
         self.user_left(session.username.as_deref());
+        self.durable.ended(&session);
         self.drop_subscriptions(key, &session, outlet);
         outlet.event(&Event::SessionEnded { client_id: &session.client_id, cause });
         self.pass_on(now, &mut session, outlet);
@@ -142,7 +156,7 @@ impl Broker {
         left.extend(session.queue.drain());
         for delivery in left {
             match delivery.group {
-                Some(group) => self.redistribute(now, group, delivery.message, outlet),
+                Some(group) => self.redistribute(now, &group, delivery.message, outlet),
                 None => self.stats.drops.session_ended += 1,
             }
         }

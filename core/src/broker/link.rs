@@ -59,8 +59,15 @@ pub(super) struct Forward {
 /// When and where a retained message was set or cleared: the greater one holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp {
-    counter: u64,
-    shard: ShardId,
+    pub(super) counter: u64,
+    pub(super) shard: ShardId,
+}
+
+impl Stamp {
+    /// As it is written down.
+    pub(super) const fn op(self) -> (u64, u16) {
+        (self.counter, self.shard.0)
+    }
 }
 
 state!(Stamp { counter, shard });
@@ -125,6 +132,11 @@ impl Links {
     pub(super) fn footprint(&self) -> u64 {
         let names = self.interest.keys().chain(self.tombstones.keys());
         names.map(|name| 48 + name.len() as u64).sum()
+    }
+
+    /// Every topic that was cleared, and its stamp.
+    pub(super) fn tombstones(&self) -> impl Iterator<Item = (&str, Stamp)> {
+        self.tombstones.iter().map(|(topic, stamp)| (&**topic, *stamp))
     }
 
     /// The stamp under which `topic` was cleared.
@@ -209,9 +221,11 @@ impl Broker {
         self.link(peer, Body::Publish(forward), outlet);
     }
 
-    /// Stops reading from a publisher while a link has too much on its way.
+    /// Stops reading from a publisher while a link has too much on its way, or the journal.
     pub(super) fn hold_if_over(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
-        if self.links.is_single() || !self.links.is_over(BACKLOG_HIGH) {
+        let limit = self.config.broker.journal_backlog;
+        let journal = self.durable.is_on() && self.durable.backlog() > limit;
+        if !journal && (self.links.is_single() || !self.links.is_over(BACKLOG_HIGH)) {
             return;
         }
         if let Some(slot) = self.connection_of(key) {
@@ -274,7 +288,14 @@ impl Broker {
         if let Some(link) = self.links.peers.get_mut(&peer) {
             link.outstanding = link.outstanding.saturating_sub(bytes);
         }
-        if self.links.held.is_empty() || self.links.is_over(BACKLOG_LOW) {
+        self.release_held(outlet);
+    }
+
+    /// Reads from publishers again, if there is nothing to hold them for.
+    pub(super) fn release_held(&mut self, outlet: &mut impl Outlet) {
+        let low = self.config.broker.journal_backlog / 2;
+        let held_back = self.links.is_over(BACKLOG_LOW) || self.durable.backlog() > low;
+        if self.links.held.is_empty() || held_back {
             return;
         }
         for key in core::mem::take(&mut self.links.held) {
@@ -340,7 +361,14 @@ impl Broker {
             return;
         }
         let heard = self.links.peers.values().map(|link| link.heard).min().unwrap_or(u64::MAX);
-        self.links.tombstones.retain(|_, stamp| stamp.counter >= heard);
+        let (own, retained, durable) = (self.config.shard, &self.retained, &mut self.durable);
+        self.links.tombstones.retain(|topic, stamp| {
+            let stays = stamp.counter >= heard;
+            if !stays && stamp.shard == own && !retained.has(topic) {
+                durable.cleared(topic, None);
+            }
+            stays
+        });
     }
 
     /// The timer of the counters.

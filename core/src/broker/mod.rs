@@ -7,7 +7,9 @@ mod admin;
 mod connect;
 mod deliver;
 mod disconnect;
+mod durable;
 mod expiry;
+mod image;
 mod limits;
 mod link;
 mod publish;
@@ -23,6 +25,7 @@ mod will;
 
 pub(crate) use connect::Applicant;
 pub(crate) use disconnect::Ending;
+pub(crate) use durable::Durable;
 pub use link::LinkMessage;
 pub use stats::{Counter, CounterKind, Drops, Stats};
 pub(crate) use timers::{TimerKey, Timers};
@@ -63,6 +66,9 @@ pub(crate) trait Outlet {
 
     /// Closes the connection after what was written; the broker has let go of it.
     fn close(&mut self, slot: u32, reason: CloseReason);
+
+    /// What is written from now on waits until the batch `lsn` is durable.
+    fn withhold(&mut self, slot: u32, lsn: u64);
 
     /// Stops reading from the connection until [`Self::release`], for want of credit on a link.
     fn hold(&mut self, slot: u32);
@@ -155,6 +161,7 @@ pub(crate) struct Broker {
     groups: Groups,
     retained: Retained,
     links: Links,
+    pub(crate) durable: Durable,
     rng: Rng,
     seed: u64,
     next_message: u64,
@@ -191,6 +198,7 @@ impl Broker {
             groups: Groups::new(key),
             retained: Retained::default(),
             links: Links::new(config.shard, config.shards),
+            durable: Durable::new(config.broker.persistence, now, wall),
             rng,
             seed: key,
             // Numbers of messages are those of their shard.
@@ -256,6 +264,7 @@ impl Broker {
     /// A turn begins: budgets start anew and what had to wait goes on.
     pub(crate) fn turn(&mut self, now: Instant, wall: WallClock, outlet: &mut impl Outlet) {
         self.wall = wall;
+        self.durable.follow(now, wall);
         self.budget = u64::from(self.config.broker.turn_budget_bytes);
         self.give_credit(outlet);
         self.end_watch(now);
@@ -316,6 +325,7 @@ impl Broker {
             + self.groups.footprint()
             + self.retained.footprint()
             + self.links.footprint()
+            + self.durable.footprint()
             + self.timers.footprint()
             + self.watch.as_ref().map_or(0, |watch| watch.footprint())
     }
@@ -330,6 +340,7 @@ impl Broker {
         self.groups.save(to);
         self.retained.save(to);
         self.links.save(to);
+        self.durable.save(to);
         self.rng.state().save(to);
         self.seed.save(to);
         self.next_message.save(to);
@@ -352,6 +363,7 @@ impl Broker {
         let groups = Groups::load(from)?;
         let retained = Retained::load(from)?;
         let links = State::load(from)?;
+        let durable = State::load(from)?;
         let rng = Rng::new(u64::load(from)?);
         let seed = u64::load(from)?;
         let mut by_client_id = map(seed);
@@ -371,6 +383,7 @@ impl Broker {
             groups: groups.keyed(seed),
             retained,
             links,
+            durable,
             rng,
             seed,
             next_message: State::load(from)?,

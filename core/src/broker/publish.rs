@@ -2,6 +2,7 @@
 //! retained, routed and acknowledged.
 
 use super::{Broker, Outlet, Violation};
+use crate::journal::Op;
 use crate::message::Message;
 use crate::packet::{Ack, Packet, PacketId, Publish, QoS, ReasonCode};
 use crate::session::{Arrival, SessionKey};
@@ -63,18 +64,22 @@ impl Broker {
         outlet: &mut impl Outlet,
     ) -> Result<(), Violation> {
         let quota = self.receive_quota(key);
-        let Some(session) = self.session_mut(key) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
         let published = match session.incoming.receive(id, quota) {
             Arrival::OverQuota => return Err(OVER_QUOTA),
             Arrival::Repeated => Published::Routed,
-            Arrival::New => self.accept(now, key, publish, outlet),
+            Arrival::New => {
+                self.durable.of(session, |session| Op::Received { session, id });
+                self.accept(now, key, publish, outlet)
+            }
         };
         if let Published::Refused(_) = published
-            && let Some(session) = self.session_mut(key)
+            && let Some(session) = self.sessions.get_mut(key.slot)
             && session.version.is_v5()
         {
             // PUBREC with an error ends the exchange: no PUBREL will come [MQTT-4.3.3-9].
             session.incoming.release(id);
+            self.durable.of(session, |session| Op::Released { session, id });
         }
         self.acknowledge(key, id, published, Packet::Pubrec, outlet);
         Ok(())
@@ -231,6 +236,7 @@ impl Broker {
             Published::Unmatched => ReasonCode::NoMatchingSubscribers,
             Published::Refused(reason) => reason,
         };
+        self.promise(key, outlet);
         outlet.send(slot, &packet(Ack::new(id, reason)));
     }
 

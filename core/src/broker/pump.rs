@@ -6,6 +6,7 @@ use super::deliver::{fits, observe, outgoing};
 use super::retained::Found;
 use super::{Broker, Outlet, Room};
 use crate::engine::Outcome;
+use crate::journal::Op;
 use crate::packet::{Ack, Packet, QoS, ReasonCode};
 use crate::session::{Attached, Delivery, InFlightState, SessionKey};
 use crate::time::Instant;
@@ -81,8 +82,9 @@ impl Broker {
         let id = entry.id;
         let (InFlightState::Publish1(delivery) | InFlightState::Publish2(delivery)) = &entry.state
         else {
-            outlet.send(attached.slot, &Packet::Pubrel(Ack::new(id, ReasonCode::Success)));
             session.outgoing.sent_again();
+            self.promise(key, outlet);
+            outlet.send(attached.slot, &Packet::Pubrel(Ack::new(id, ReasonCode::Success)));
             return Step::Again;
         };
         if !session.outgoing.has_resend_quota(attached.receive_maximum) {
@@ -94,6 +96,7 @@ impl Broker {
             self.stats.drops.too_large += 1;
             observe(outlet, session, publish.topic, delivery.qos, Outcome::TooLarge);
             session.outgoing.drop_unsent();
+            self.durable.acked(session, id);
             return Step::Again;
         }
         let mut packet = outgoing(session, &publish, delivery.qos, delivery.retain, ids);
@@ -134,7 +137,9 @@ impl Broker {
         let Some(delivery) = session.queue.pop() else { return Step::Stop };
         observe(outlet, session, &delivery.message.topic, delivery.qos, outcome);
         if outcome == Outcome::Sent {
-            self.send_stored(now, key, attached, delivery, outlet);
+            self.send_stored(now, key, attached, delivery, true, outlet);
+        } else {
+            self.durable.dropped(session, 0);
         }
         Step::Again
     }
@@ -146,17 +151,32 @@ impl Broker {
         key: SessionKey,
         attached: &Attached,
         delivery: Delivery,
+        was_queued: bool,
         outlet: &mut impl Outlet,
     ) {
         let Some(session) = self.sessions.get_mut(key.slot) else { return };
         let message = Arc::clone(&delivery.message);
         let publish = message.publish(now);
-        let ids = &delivery.subscription_ids;
-        let mut packet = outgoing(session, &publish, delivery.qos, delivery.retain, ids);
-        if delivery.qos != QoS::AtMostOnce {
-            packet.packet_id = Some(session.outgoing.start(delivery));
+        let (qos, ids) = (delivery.qos, &delivery.subscription_ids);
+        let mut packet = outgoing(session, &publish, qos, delivery.retain, ids);
+        if qos == QoS::AtMostOnce {
+            if was_queued {
+                self.durable.dropped(session, 0);
+            }
+        } else {
+            let id = session.outgoing.next_id();
+            if was_queued {
+                self.durable.of(session, |session| Op::Started { session, id });
+            } else {
+                self.durable.sent(session, id, &delivery);
+            }
+            session.outgoing.start(id, delivery);
+            packet.packet_id = Some(id);
         }
         self.budget = self.budget.saturating_sub(message.weight() + 8);
+        if qos == QoS::ExactlyOnce {
+            self.promise(key, outlet);
+        }
         outlet.publish(attached.slot, &packet, false);
     }
 
@@ -211,7 +231,7 @@ impl Broker {
             return Step::Again;
         }
         observe(outlet, session, publish.topic, qos, Outcome::Sent);
-        self.send_stored(now, key, attached, delivery, outlet);
+        self.send_stored(now, key, attached, delivery, false, outlet);
         Step::Again
     }
 }

@@ -4,6 +4,7 @@
 use super::link::Stamp;
 use super::{Broker, TimerKey};
 use crate::engine::RetainedRow;
+use crate::journal::Op;
 use crate::message::Message;
 use crate::state::{RestoreError, Sink, Source, State};
 use crate::time::Instant;
@@ -87,6 +88,16 @@ impl Retained {
         (rows, next)
     }
 
+    /// Whether there is a message for this topic.
+    pub(super) fn has(&self, topic: &str) -> bool {
+        self.by_topic.get(topic).is_some()
+    }
+
+    /// Every message, with its expiry and stamp.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Message, Option<Instant>, Stamp)> {
+        self.by_topic.iter().map(|(_, entry)| (&*entry.message, entry.expires, entry.stamp))
+    }
+
     pub(super) fn footprint(&self) -> u64 {
         self.bytes + self.by_topic.footprint() + 32 * self.expiries.len() as u64
     }
@@ -163,6 +174,7 @@ impl Broker {
         if known.max(self.links.tombstone(&message.topic)).is_some_and(|known| known > stamp) {
             return;
         }
+        self.record_retained(message, stamp);
         if message.payload.0.is_empty() {
             self.retained.remove(&message.topic);
             self.tombstone(now, &message.topic, stamp);
@@ -173,8 +185,37 @@ impl Broker {
                 (own, bound) => own.or(bound),
             };
             self.retained.insert(Arc::clone(message), expires, stamp);
+            if stamp.shard == self.config.shard && self.durable.is_on() {
+                self.durable.put(message);
+                let expires = expires.map(|at| self.durable.wall(at));
+                let (topic, message) = (&*message.topic, message.number);
+                self.durable.step(&Op::Retained { topic, message, expires, stamp: stamp.op() });
+            }
         }
         self.retained_changed();
+    }
+
+    /// Only the shard on which a topic was set or cleared remembers that beyond the process; what
+    /// it remembers of an earlier time goes.
+    fn record_retained(&mut self, message: &Message, stamp: Stamp) {
+        if !self.durable.is_on() {
+            return;
+        }
+        let own = self.config.shard;
+        let topic = &*message.topic;
+        if stamp.shard == own {
+            if message.payload.0.is_empty() {
+                // Written down even if there was nothing: an earlier clearing may not be durable.
+                let kept = (!self.links.is_single()).then_some(stamp.op());
+                self.durable.cleared(topic, kept);
+            }
+            return;
+        }
+        let set = self.retained.by_topic.get(topic).map(|entry| entry.stamp);
+        let known = set.max(self.links.tombstone(topic));
+        if known.is_some_and(|known| known.shard == own) {
+            self.durable.cleared(topic, None);
+        }
     }
 
     fn retained_changed(&mut self) {
@@ -191,6 +232,10 @@ impl Broker {
             }
             let topic = topic.clone();
             if let Some(stamp) = self.retained.remove(&topic) {
+                if stamp.shard == self.config.shard {
+                    let kept = (!self.links.is_single()).then_some(stamp.op());
+                    self.durable.cleared(&topic, kept);
+                }
                 self.tombstone(now, &topic, stamp);
             }
             self.stats.drops.expired += 1;

@@ -148,6 +148,11 @@ impl Groups {
         self.by_name.get(full).copied()
     }
 
+    /// The name of the group.
+    pub(super) fn name(&self, at: u32) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.groups.get(at)?.full))
+    }
+
     /// Whether the group is one of `names`.
     pub(super) fn is_named(&self, at: u32, names: &[Box<str>]) -> bool {
         self.groups.get(at).is_some_and(|group| names.iter().any(|name| **name == *group.full))

@@ -3,6 +3,7 @@
 
 use super::{Broker, Grant, Outlet, Subscriber, Violation};
 use crate::engine::Event;
+use crate::journal::Op;
 use crate::packet::{
     Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter, Unsuback,
     Unsubscribe, UserProperties, Version,
@@ -40,6 +41,7 @@ impl Broker {
             reasons.push(reason);
         }
         let Some(slot) = self.connection_of(key) else { return Ok(()) };
+        self.promise(key, outlet);
         outlet.send(
             slot,
             &Packet::Suback(Suback {
@@ -90,8 +92,17 @@ impl Broker {
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
-        let Some(session) = self.session_mut(key) else { return ReasonCode::UnspecifiedError };
+        let Some(session) = self.sessions.get_mut(key.slot) else {
+            return ReasonCode::UnspecifiedError;
+        };
         session.subscriptions.insert(full.as_str().into(), subscription);
+        let bits = options.bits();
+        self.durable.of(session, |session| Op::Subscribed {
+            session,
+            filter: &full,
+            options: bits,
+            identifier,
+        });
         if parsed.share.is_some() {
             self.announce_group(&full, outlet);
         } else {
@@ -145,6 +156,7 @@ impl Broker {
             reasons.push(reason);
         }
         let Some(slot) = self.connection_of(key) else { return };
+        self.promise(key, outlet);
         outlet.send(
             slot,
             &Packet::Unsuback(Unsuback {
@@ -166,11 +178,14 @@ impl Broker {
         let Ok(parsed) = ParsedFilter::parse(filter, &self.topic_limits()) else {
             return ReasonCode::TopicFilterInvalid;
         };
-        let Some(session) = self.session_mut(key) else { return ReasonCode::UnspecifiedError };
+        let Some(session) = self.sessions.get_mut(key.slot) else {
+            return ReasonCode::UnspecifiedError;
+        };
         let (filter, full) = mounted(&parsed, session.mount.as_deref());
         if session.subscriptions.remove(&*full).is_none() {
             return ReasonCode::NoSubscriptionExisted;
         }
+        self.durable.of(session, |session| Op::Unsubscribed { session, filter: &full });
         if parsed.share.is_none() {
             session.replays.remove(&*filter);
         }

@@ -21,8 +21,12 @@ impl Broker {
     /// Publishes the Will of a Session, if it still has one, and forgets it.
     pub(super) fn publish_will(&mut self, now: Instant, key: SessionKey, outlet: &mut impl Outlet) {
         let number = self.message_number();
-        let Some(session) = self.session_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key.slot) else { return };
+        if session.generation != key.generation {
+            return;
+        }
         let Some(will) = session.will.take() else { return };
+        self.durable.will_gone(session);
         let client_id = Arc::clone(&session.client_id);
         let mut message = will.message;
         message.number = number;

@@ -82,6 +82,10 @@ pub struct BrokerConfig {
     pub topic_watch_max: u32,
     /// Whether a client that exceeds the Receive Maximum is disconnected.
     pub receive_maximum_enforced: bool,
+    /// Whether sessions, their messages and retained messages are written to a journal.
+    pub persistence: bool,
+    /// Bytes handed to the journal and not durable above which publishers are not read.
+    pub journal_backlog: u64,
 }
 
 impl Default for BrokerConfig {
@@ -126,6 +130,8 @@ impl Default for BrokerConfig {
             max_client_id_bytes: u16::MAX,
             topic_watch_max: 10_000,
             receive_maximum_enforced: true,
+            persistence: false,
+            journal_backlog: 64 << 20,
         }
     }
 }

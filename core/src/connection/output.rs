@@ -4,6 +4,7 @@
 use crate::codec;
 use crate::packet::{Publish, QoS, Version};
 use crate::state::{RestoreError, Sink, Source, State};
+use std::collections::VecDeque;
 
 /// Output of a connection since the driver last took it.
 #[derive(Clone, Debug, Default)]
@@ -11,11 +12,55 @@ pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,
     /// Whether it stands on the list of those to be taken.
     pub(crate) dirty: bool,
+    /// From which offset on the bytes wait for which batch of records; both ascending. Nothing
+    /// overtakes a frame that waits.
+    gates: VecDeque<(u64, u64)>,
 }
 
 impl Output {
     pub(crate) const fn len(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// What is appended from now on waits until the batch `lsn` is durable.
+    pub(crate) fn withhold(&mut self, lsn: u64) {
+        if self.last_gate().is_none_or(|last| last < lsn) {
+            self.gates.push_back((self.len(), lsn));
+        }
+    }
+
+    /// The last batch that something here waits for, if that is not durable yet.
+    pub(crate) fn last_gate(&self) -> Option<u64> {
+        self.gates.back().map(|(_, lsn)| *lsn)
+    }
+
+    /// The batch that the next byte waits for.
+    pub(crate) fn first_gate(&self) -> Option<u64> {
+        self.gates.front().map(|(_, lsn)| *lsn)
+    }
+
+    /// Everything up to `lsn` is durable.
+    pub(crate) fn open(&mut self, lsn: u64) {
+        while self.gates.front().is_some_and(|(_, gate)| *gate <= lsn) {
+            self.gates.pop_front();
+        }
+        if self.gates.is_empty() {
+            self.gates = VecDeque::new();
+        }
+    }
+
+    /// Takes what may go out.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Some((at, _)) = self.gates.front() else { return core::mem::take(&mut self.bytes) };
+        let at = usize::try_from(*at).unwrap_or(usize::MAX).min(self.bytes.len());
+        if at == 0 {
+            return Vec::new();
+        }
+        let rest = self.bytes.split_off(at);
+        for (offset, _) in &mut self.gates {
+            *offset -= at as u64;
+        }
+        core::mem::replace(&mut self.bytes, rest)
     }
 }
 
@@ -24,12 +69,13 @@ impl State for Output {
         u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).save(to);
         to.payload(&self.bytes);
         self.dirty.save(to);
+        self.gates.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
         let len = from.len("output")?;
         let bytes = from.take(len, "output")?.to_vec();
-        Ok(Self { bytes, dirty: State::load(from)? })
+        Ok(Self { bytes, dirty: State::load(from)?, gates: State::load(from)? })
     }
 }
 

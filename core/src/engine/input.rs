@@ -2,6 +2,7 @@
 //! the fuzzer and of the simulator. Never holds a handle of the operating system.
 
 use super::LinkMessage;
+use crate::journal::Lsn;
 use crate::time::WallClock;
 use core::fmt;
 use core::net::IpAddr;
@@ -90,6 +91,11 @@ pub enum Input<'a> {
         conn: ConnectionId,
         /// The mark that was crossed.
         level: Water,
+    },
+    /// All batches of this engine up to this one are durable.
+    Durable {
+        /// The number of the batch.
+        lsn: Lsn,
     },
     /// A message from another shard.
     Link {

@@ -10,6 +10,7 @@ mod input;
 mod intake;
 mod observer;
 mod outlet;
+mod withheld;
 
 pub use crate::broker::{Counter, CounterKind, Drops, LinkMessage, Stats};
 pub use admin::{
@@ -24,6 +25,7 @@ pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen
 use crate::arena::Arena;
 use crate::broker::{Broker, Ending, TimerKey};
 use crate::connection::{Connection, Frames, Phase};
+use crate::journal::{Batch, Lsn, ShardImage};
 use crate::map::{Map, map};
 use crate::packet::{Connack, ConnackProperties, Disconnect, Packet, ReasonCode};
 use crate::state::{Hasher, RestoreError, Saver, Sink, Source, State};
@@ -55,6 +57,8 @@ pub(crate) struct Connections {
     dirty: VecDeque<u32>,
     /// Last output of connections that are closed.
     farewell: VecDeque<(ConnectionId, Vec<u8>)>,
+    /// What waits for records to become durable.
+    withheld: withheld::Withheld,
     pool: Vec<Vec<u8>>,
     frames: Frames,
     config: Arc<Config>,
@@ -87,15 +91,9 @@ impl<O: Observer> Engine<O> {
                 self.opened(now, Connection::new(conn, peer, listener, identity, now));
             }
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
-            Input::Closed { conn, cause } => {
-                if let Some(slot) = self.links.find(conn) {
-                    let close = effects.len();
-                    self.lose(now, slot, CloseReason::TransportLost(cause), effects);
-                    // The driver closed it already.
-                    effects.remove(close);
-                }
-            }
+            Input::Closed { conn, cause } => self.closed(now, conn, cause, effects),
             Input::Water { conn, level } => self.water(now, conn, level, effects),
+            Input::Durable { lsn } => self.durable(now, lsn, effects),
             Input::Link { peer, message } => {
                 let (broker, mut out) = self.parts(now, effects);
                 broker.linked(now, peer, message, &mut out);
@@ -122,12 +120,24 @@ impl<O: Observer> Engine<O> {
                 continue;
             }
             connection.output.dirty = false;
-            let bytes = core::mem::take(&mut connection.output.bytes);
+            let bytes = connection.output.take();
             if !bytes.is_empty() {
                 return Some((connection.id, bytes));
             }
         }
         self.links.farewell.pop_front()
+    }
+
+    /// Takes the records made since the last time, for the store. Call it once a turn, when all has
+    /// been handled and before link messages are handed over and output is taken; everything in one
+    /// batch becomes durable together, and [`Input::Durable`] says when.
+    pub fn take_records(&mut self) -> Option<Batch> {
+        self.broker.durable.take().map(|(lsn, bytes)| Batch { lsn: Lsn(lsn), bytes })
+    }
+
+    /// What must outlive the process: the same that all records so far amount to.
+    pub fn image(&self) -> ShardImage<Box<[u8]>> {
+        self.broker.image()
     }
 
     /// Takes an emptied buffer back for reuse.
@@ -158,7 +168,7 @@ impl<O: Observer> Engine<O> {
     /// Bytes held for clients, by formulae of lengths: the same on every machine.
     pub fn footprint(&self) -> u64 {
         let connections = self.links.slots.iter().map(|(_, connection)| connection.footprint());
-        self.broker.footprint() + connections.sum::<u64>()
+        self.broker.footprint() + connections.sum::<u64>() + self.links.withheld.footprint()
     }
 
     /// All state, for [`Self::restore`].
@@ -335,6 +345,7 @@ impl Connections {
             by_id: map(seed),
             dirty: VecDeque::new(),
             farewell: VecDeque::new(),
+            withheld: withheld::Withheld::default(),
             pool: Vec::new(),
             frames: Frames::default(),
             config,
@@ -382,6 +393,7 @@ impl Connections {
             conn.0.save(to);
             crate::state::Opaque(bytes.clone().into()).save(to);
         }
+        self.withheld.save(to);
         self.bytes_sent.save(to);
         self.packets_sent.save(to);
         for count in self.publish_sent.into_iter().chain(self.publish_bytes_sent) {
@@ -402,6 +414,7 @@ impl Connections {
             let conn = ConnectionId(u64::load(from)?);
             links.farewell.push_back((conn, crate::state::Opaque::load(from)?.0.into()));
         }
+        links.withheld = State::load(from)?;
         links.bytes_sent = State::load(from)?;
         links.packets_sent = State::load(from)?;
         for count in links.publish_sent.iter_mut().chain(&mut links.publish_bytes_sent) {

@@ -65,10 +65,6 @@ impl<O: Observer> Out<'_, O> {
     fn take_out(&mut self, slot: u32, reason: CloseReason) {
         let Some(mut connection) = self.links.slots.remove(slot) else { return };
         self.links.by_id.remove(&connection.id);
-        let bytes = core::mem::take(&mut connection.output.bytes);
-        if !bytes.is_empty() {
-            self.links.farewell.push_back((connection.id, bytes));
-        }
         let event = Event::Closed {
             conn: connection.id,
             peer: &connection.peer,
@@ -76,7 +72,7 @@ impl<O: Observer> Out<'_, O> {
             reason: &reason,
         };
         self.observer.event(self.now, &event);
-        self.effects.push(Effect::Close { conn: connection.id, reason });
+        self.links.part(connection.id, &mut connection.output, reason, self.effects);
     }
 }
 
@@ -144,13 +140,21 @@ impl<O: Observer> Outlet for Out<'_, O> {
         match self.links.slots.get(slot) {
             None => Room::Blocked,
             Some(connection) if connection.blocked_since.is_some() => Room::Blocked,
-            Some(connection) if connection.output.len() >= limit => Room::NextTurn,
+            Some(connection) if connection.output.len() >= limit => {
+                // What waits for the store goes on when that has answered.
+                let waits = connection.output.first_gate().is_some();
+                if waits { Room::Blocked } else { Room::NextTurn }
+            }
             Some(_) => Room::Yes,
         }
     }
 
     fn close(&mut self, slot: u32, reason: CloseReason) {
         self.take_out(slot, reason);
+    }
+
+    fn withhold(&mut self, slot: u32, lsn: u64) {
+        self.links.withhold(slot, lsn);
     }
 
     fn hold(&mut self, slot: u32) {

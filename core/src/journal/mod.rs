@@ -13,12 +13,27 @@
 
 mod batch;
 mod disk;
+mod image;
+mod output;
+mod partition;
+mod record;
 mod scan;
 mod segment;
+mod wire;
 mod writer;
 
 pub use batch::{Batch, Lsn};
 pub use disk::{Disk, DiskError};
+pub use image::{
+    DeliveryImage, FlightImage, ForwardImage, Held, Image, RetainedImage, SessionImage, ShardImage,
+    WillImage,
+};
+pub use output::Piece;
+pub use record::{
+    AttachedOp, BadRecord, DeliveryOp, FORMAT, ForwardOp, Op, StampOp, WillOp, decode_message,
+    encode_put, for_each_op,
+};
+pub(crate) use record::{encode_body, put_message};
 pub use scan::{Cut, Entry, ScanError, Scanned, scan};
 pub use segment::{FileName, Position};
 pub use writer::{Layout, Room, Writer};

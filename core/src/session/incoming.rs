@@ -74,6 +74,11 @@ impl Incoming {
         }
     }
 
+    /// What is received and not released, ascending.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = PacketId> {
+        self.ids.iter().map(|entry| entry.0)
+    }
+
     pub(crate) const fn footprint(&self) -> u64 {
         4 * self.ids.len() as u64
     }

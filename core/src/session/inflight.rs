@@ -109,10 +109,9 @@ impl Outgoing {
         (self.resent as usize) < self.inflight.len()
     }
 
-    /// Takes `delivery` in as sent now and gives its Packet Identifier. The caller asked
+    /// Takes `delivery` in as sent now, under an identifier of [`Self::next_id`]. The caller asked
     /// [`Self::has_quota`], so that at most 65,535 are in use [MQTT-2.2.1-3].
-    pub(crate) fn start(&mut self, delivery: Delivery) -> PacketId {
-        let id = self.allocate();
+    pub(crate) fn start(&mut self, id: PacketId, delivery: Delivery) {
         self.bytes += delivery.message.weight();
         self.counted += 1;
         let state = if delivery.qos == crate::packet::QoS::ExactlyOnce {
@@ -123,10 +122,10 @@ impl Outgoing {
         let number = self.allocations;
         self.inflight.push_back(InFlight { id, number, counted: true, state });
         self.resent += 1;
-        id
     }
 
-    fn allocate(&mut self) -> PacketId {
+    /// A Packet Identifier that is not in use.
+    pub(crate) fn next_id(&mut self) -> PacketId {
         self.allocations += 1;
         loop {
             self.last_id = if self.last_id == u16::MAX { 1 } else { self.last_id + 1 };

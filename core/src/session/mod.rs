@@ -54,6 +54,19 @@ pub(crate) struct PendingWill {
 
 state!(PendingWill { message, delay_secs });
 
+/// What a Session has to do with records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Its number in the journal; 0 = it does not outlive the process.
+    pub(crate) number: u32,
+    /// The number under which its Will alone does.
+    pub(crate) will: u32,
+    /// The last batch that says something about it.
+    pub(crate) lsn: u64,
+}
+
+state!(Recorded { number, will, lsn });
+
 /// A Session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -83,6 +96,8 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     /// Whether it waits for its turn to send what it holds.
     pub(crate) pending: bool,
+    /// What it has to do with records.
+    pub(crate) recorded: Recorded,
     /// Scratch of the fan-out: the publish that last matched it, and where it stands in the list.
     pub(crate) mark: (u64, u32),
 }
@@ -106,6 +121,7 @@ impl State for Session {
         self.outgoing.save(to);
         self.queue.save(to);
         self.pending.save(to);
+        self.recorded.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -127,6 +143,7 @@ impl State for Session {
             outgoing: State::load(from)?,
             queue: State::load(from)?,
             pending: State::load(from)?,
+            recorded: State::load(from)?,
             mark: (0, 0),
         })
     }
@@ -152,6 +169,7 @@ impl Session {
             outgoing: Outgoing::default(),
             queue: Queue::default(),
             pending: false,
+            recorded: Recorded::default(),
             mark: (0, 0),
         }
     }

@@ -18,8 +18,9 @@ pub(crate) struct Delivery {
     pub(crate) retain: bool,
     /// Subscription Identifiers of the subscriptions that matched [MQTT-3.3.4-3].
     pub(crate) subscription_ids: SubscriptionIds,
-    /// The shared subscription that chose this Session, if one did.
-    pub(crate) group: Option<u32>,
+    /// The shared subscription that chose this Session, if one did: `$share/name/filter` with mount
+    /// point.
+    pub(crate) group: Option<Arc<str>>,
 }
 
 state!(Delivery { message, qos, retain, subscription_ids, group });
@@ -91,13 +92,14 @@ impl Queue {
         Some(delivery)
     }
 
-    /// Drops what expired; returns how many.
-    pub(crate) fn purge_expired(&mut self, now: Instant) -> u64 {
+    /// Drops what expired, telling the place of each among those that are left; returns how many.
+    pub(crate) fn purge_expired(&mut self, now: Instant, mut gone: impl FnMut(u32)) -> u64 {
         let before = self.deliveries.len();
         let mut kept = VecDeque::with_capacity(before);
         for delivery in core::mem::take(&mut self.deliveries) {
             if delivery.message.is_expired(now) {
                 self.forget(&delivery);
+                gone(u32::try_from(kept.len()).unwrap_or(u32::MAX));
             } else {
                 kept.push_back(delivery);
             }

@@ -11,6 +11,7 @@
 
 mod clock;
 mod describe;
+mod difference;
 mod disk;
 mod model;
 mod network;
@@ -24,9 +25,10 @@ mod wire;
 mod world;
 
 pub use describe::describe;
+use difference::describe_difference;
 pub use disk::{Keep, SimDisk, SimFile};
 pub use network::Conditions;
-pub use scenario::{Failure, Report, run_seed, run_seed_restoring, trace_seed};
+pub use scenario::{Failure, Report, run_seed, run_seed_durable, run_seed_restoring, trace_seed};
 pub use station::{Outgoing, Received};
 pub use vocabulary::{ClientHandle, RawHandle};
 pub use wire::Cut;

@@ -71,6 +71,15 @@ pub fn run_seed_restoring(seed: u64, of_thousand: u64) -> Result<Report, Failure
     run.run()
 }
 
+/// Runs a seed with a journal: the same promises hold, and at any time the records so far amount to
+/// what the engines would have to remember.
+///
+/// # Errors
+/// What was wrong.
+pub fn run_seed_durable(seed: u64) -> Result<Report, Failure> {
+    Run::with(seed, |config| config.broker.persistence = true).run()
+}
+
 /// Runs a seed and gives every packet and event as a line.
 pub fn trace_seed(seed: u64) -> Vec<String> {
     let mut run = Run::new(seed);
@@ -99,8 +108,13 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Self {
+        Self::with(seed, |_| {})
+    }
+
+    fn with(seed: u64, change: impl FnOnce(&mut Config)) -> Self {
         let mut plan = Rng::new(seed ^ 0x5EED_0F51_6D0D_E5A1);
-        let config = draw_config(&mut plan);
+        let mut config = draw_config(&mut plan);
+        change(&mut config);
         let mut world = World::with_config(plan.next_u64(), config);
         let conditions = draw_conditions(&mut plan);
         world.set_conditions(conditions);
@@ -150,6 +164,9 @@ impl Run {
             }
         }
         self.settle();
+        for node in 0..self.world.nodes.len() {
+            self.world.check_image(node);
+        }
         let now = self.world.now();
         self.world.oracle.finish(now);
         self.report.state_hash = self.world.state_hash();

@@ -7,6 +7,7 @@ use super::world::World;
 use crate::engine::{
     AdminReply, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer, ShardId, Water,
 };
+use crate::journal::{FORMAT, Image, Lsn, Op};
 use crate::rng::Rng;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -18,6 +19,8 @@ const TURN_US: u64 = 50;
 const LINGER_SECS: u64 = 5;
 /// Reads of one connection in one turn, at most.
 const READS_MAX: u64 = 4;
+/// A store that never fails takes up to so long, microseconds.
+const STORE_US: u64 = 5_000;
 
 /// An engine and its driver.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Node {
     effects: Vec<Effect>,
     /// Messages from other shards, in order.
     inbox: VecDeque<(ShardId, LinkMessage)>,
+    /// Batches handed to the store, and when they will be durable.
+    storing: VecDeque<(Instant, Lsn)>,
 }
 
 impl Node {
@@ -46,16 +51,15 @@ impl Node {
             waters: Vec::new(),
             effects: Vec::new(),
             inbox: VecDeque::new(),
+            storing: VecDeque::new(),
         }
     }
 
     /// When the next turn begins; without `timers`, only if there is something in motion.
     pub(super) fn next(&self, timers: bool) -> Option<Instant> {
         let engine = self.engine.next_timeout().filter(|at| timers || *at == Instant::ZERO);
-        let at = match (self.turn_at, engine) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b)?,
-        };
+        let stored = self.storing.front().map(|(at, _)| *at);
+        let at = [self.turn_at, engine, stored].into_iter().flatten().min()?;
         Some(at.max(self.rests_until))
     }
 
@@ -78,6 +82,12 @@ impl World {
         for (conn, level) in core::mem::take(&mut self.nodes[node].waters) {
             self.input(node, Input::Water { conn, level });
         }
+        while let Some((at, lsn)) = self.nodes[node].storing.front().copied()
+            && at <= now
+        {
+            self.nodes[node].storing.pop_front();
+            self.input(node, Input::Durable { lsn });
+        }
         // Links come before what was read, and are handed over before anything is written: so
         // whoever acts on an acknowledgement acts after all shards can know.
         for _ in 0..self.nodes[node].inbox.len() {
@@ -88,6 +98,7 @@ impl World {
         for conn in self.ready(node) {
             self.serve(node, conn);
         }
+        self.store(node);
         self.hand_over(node);
         self.write(node);
         self.perform(node);
@@ -137,6 +148,7 @@ impl World {
             wire.to_server.abandon();
             wire.server_backlog.clear();
             self.input(node, Input::Closed { conn: id, cause });
+            self.oracle.transport_gone(conn);
             let Some(wire) = self.wires.get_mut(&conn) else { return };
             wire.to_client.finish(now, &self.conditions, &mut self.rng);
             self.forget_if_over(conn);
@@ -156,6 +168,37 @@ impl World {
                 trace.push(super::oracle::trace_line(now, &one));
             }
             self.oracle.see(now, one);
+        }
+    }
+
+    /// Hands the records of this turn to a store that never fails and takes some time.
+    fn store(&mut self, node: usize) {
+        let now = self.clock.now();
+        let one = &mut self.nodes[node];
+        let Some(batch) = one.engine.take_records() else { return };
+        let last = one.storing.back().map_or(now, |(at, _)| *at);
+        let at = Instant(now.0 + self.rng.below(STORE_US)).max(last);
+        one.storing.push_back((at, batch.lsn));
+        let shard = one.config.shard.0;
+        if let Err(error) = self.image.apply(shard, &batch.bytes, |body, _| body.into()) {
+            self.oracle.blame(format!("a record of shard {shard} does not fit: {error}"));
+        }
+        if self.rng.chance(100) {
+            self.check_image(node);
+        }
+    }
+
+    /// What the records amount to is what the engine would have to remember.
+    pub(super) fn check_image(&mut self, node: usize) {
+        let one = &self.nodes[node];
+        if !one.config.broker.persistence {
+            return;
+        }
+        let (shard, held) = (one.config.shard.0, one.engine.image());
+        let written = &self.image.shards[usize::from(shard)];
+        if *written != held {
+            let difference = super::describe_difference(written, &held);
+            self.oracle.blame(format!("shard {shard}: the records say otherwise: {difference}"));
         }
     }
 
@@ -190,7 +233,9 @@ impl World {
             self.nodes[node].engine.recycle(bytes);
             self.write_server(id.0);
         }
-        self.oracle.all_output_taken();
+        let nodes = &self.nodes;
+        let waits = |conn| nodes.iter().any(|node| node.engine.is_withheld(conn));
+        self.oracle.all_output_taken(waits);
     }
 
     /// Sends what waits at the server's end of a connection, and watches the marks.
@@ -274,6 +319,17 @@ impl World {
         }
     }
 
+    /// All records so far are forgotten.
+    pub(super) fn begin_image(&mut self) {
+        let shards = u16::try_from(self.nodes.len()).unwrap_or(1);
+        let mut batch = vec![FORMAT];
+        Op::Start { epoch: 1, shards, wall: self.clock.wall().0, key: 0 }.encode(&mut batch);
+        self.image = Image::new();
+        if let Err(error) = self.image.apply(0, &batch, |body, _| body.into()) {
+            self.oracle.blame(format!("a start is no record: {error}"));
+        }
+    }
+
     /// A broker without a store is started anew: connections break, sessions are gone.
     pub fn restart_broker(&mut self) {
         let now = self.clock.now();
@@ -294,6 +350,7 @@ impl World {
             }
         }
         self.wires.retain(|_, wire| !wire.is_over());
+        self.begin_image();
         self.oracle.broker_restarted();
     }
 }

@@ -10,6 +10,7 @@ use super::station::Station;
 use super::turn::Node;
 use super::wire::{Cut, Wire};
 use crate::engine::{Config, ShardId};
+use crate::journal::Image;
 use crate::rng::Rng;
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct World {
     pub(super) wires: BTreeMap<u64, Wire>,
     pub(super) stations: Vec<Station>,
     pub(super) oracle: Oracle,
+    /// What the records of all engines so far amount to.
+    pub(super) image: Image<Box<[u8]>>,
     pub(super) next_conn: u64,
     /// How often of a thousand turns an engine is replaced by its own snapshot, restored.
     pub(super) restores: u64,
@@ -63,7 +66,8 @@ impl World {
             })
             .collect();
         let restore_rng = Rng::new(rng.next_u64());
-        Self {
+        let mut world = Self {
+            image: Image::new(),
             oracle: Oracle::new(&config),
             clock,
             conditions: Conditions::default(),
@@ -76,7 +80,9 @@ impl World {
             trace: None,
             steps: 0,
             rng,
-        }
+        };
+        world.begin_image();
+        world
     }
 
     /// Sets how the network behaves from now on.
