@@ -20,6 +20,7 @@
 #![deny(missing_docs, unreachable_pub)]
 
 mod arena;
+pub mod auth;
 mod broker;
 pub mod client;
 pub mod codec;

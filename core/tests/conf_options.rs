@@ -25,6 +25,8 @@ type Change<T> = fn(&mut T);
 const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("allow_zero_length_clientid false", |b| b.allow_zero_length_clientid = false),
     ("auto_id_prefix x y", |b| b.auto_id_prefix = "x y".into()),
+    ("clientid_owner none", |b| b.sessions_have_owners = false),
+    ("clientid_prefixes a b", |b| b.clientid_prefixes = Some("a b".into())),
     ("connect_timeout 3", |b| b.connect_timeout_secs = 3),
     ("global_max_clients 7", |b| b.max_clients = Some(7)),
     ("global_max_clients -1", |_| {}),
@@ -37,6 +39,7 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("max_inflight_messages -1", |b| b.max_inflight_messages = 0),
     ("max_keepalive 600", |b| b.max_keepalive = 600),
     ("max_packet_size 20", |b| b.max_packet_size = 20),
+    ("max_pipelined_bytes 65536", |b| b.max_pipelined_bytes = 65_536),
     ("max_properties 64", |b| b.max_properties = 64),
     ("max_queued_bytes 10", |b| b.max_queued_bytes = 10),
     ("max_queued_messages 11", |b| b.max_queued_messages = 11),
@@ -72,6 +75,12 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
 ];
 
 const SERVER: &[(&str, Change<ServerConfig>)] = &[
+    ("auth_cache_size 0", |s| s.auth.cache_entries = 0),
+    ("auth_cache_time 60", |s| s.auth.cache_secs = 60),
+    ("auth_failures_per_address 5", |s| s.auth.failures_per_address = 5),
+    ("auth_failures_per_user 0", |s| s.auth.failures_per_user = 0),
+    ("auth_queue 7", |s| s.auth.queue = 7),
+    ("auth_threads 3", |s| s.auth.threads = Some(3)),
     ("connection_messages false", |s| s.log.connection_messages = false),
     ("log_dest none", |s| s.log.destinations.clear()),
     ("log_dest stdout unbuffered\nlog_dest syslog", |s| {
@@ -92,6 +101,7 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("log_type error\nlog_type subscribe", |s| {
         s.log.types = LogTypes::NONE.with(LogType::Error).with(LogType::Subscribe);
     }),
+    ("password_file /etc/a b", |s| s.listeners[0].password_file = Some("/etc/a b".into())),
     ("pid_file /run/a b.pid", |s| s.pid_file = Some("/run/a b.pid".into())),
     ("set_tcp_nodelay false", |s| s.set_tcp_nodelay = false),
     ("user root", |s| s.user = Some("root".into())),

@@ -1,6 +1,7 @@
 //! The `halyard` binary: a thin dispatcher. With no verb, or with an option first, it is the broker;
 //! each verb has a file of its own under `cli`.
 
+mod auth;
 mod cli;
 mod clock;
 mod log;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     match verb.filter(|verb| !verb.starts_with('-')) {
         None => cli::broker::run(&args),
         Some("bench") => cli::bench::run(&args[1..]),
+        Some("passwd") => cli::passwd::run(&args[1..]),
         Some("pub") => cli::client::run_pub(&args[1..]),
         Some("sub") => cli::client::run_sub(&args[1..]),
         Some(verb) => {

@@ -1,6 +1,7 @@
 //! What the process runs with: the configuration, where it came from, and what should be known about
 //! it. The configuration itself is `halyard_core::conf`'s; files are read here.
 
+use crate::auth;
 use crate::log;
 use halyard_core::conf;
 use halyard_core::conf::Address;
@@ -120,6 +121,14 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
     let mut config = parsed.config;
     let tokens = read_tokens(&config)?;
     add_ports(&mut config, ports);
+    // All files are read before anything is switched: a bad one changes nothing.
+    match read_named_files(&mut config) {
+        Ok(warnings) => lines.extend(warnings),
+        Err(errors) => {
+            lines.extend(errors);
+            return Err(lines.join("\n"));
+        }
+    }
     Ok(Settings { config, config_file: Some(path.to_owned()), tokens, warnings: lines })
 }
 
@@ -141,17 +150,25 @@ fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String>
     Ok(tokens)
 }
 
+/// Reads and checks the files that the configuration names, into it. Both answers are for people:
+/// warnings, or everything that is wrong.
+fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String>> {
+    auth::load_users(config)
+}
+
 /// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.
 fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
     let mut strict = Listener::local(0, Protocol::Mqtt).engine;
     strict.allow_anonymous = config.listeners.iter().all(|other| other.engine.allow_anonymous);
+    let password_file = config.listeners.iter().find_map(|other| other.password_file.clone());
     if config.local_only && !ports.is_empty() {
         config.listeners.clear();
     }
     for port in ports {
         let local = Listener::local(*port, Protocol::Mqtt);
-        let place = format!("-p {port}");
-        config.listeners.push(Listener { engine: strict.clone(), place, ..local });
+        let (engine, place) = (strict.clone(), format!("-p {port}"));
+        let password_file = password_file.clone();
+        config.listeners.push(Listener { engine, password_file, place, ..local });
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -25,6 +26,7 @@ use std::thread;
 #[derive(Debug, Default)]
 pub struct Setup {
     config: Option<String>,
+    files: Vec<(String, String)>,
     args: Vec<String>,
     shell: Option<String>,
 }
@@ -53,6 +55,13 @@ impl Setup {
     #[must_use]
     pub fn config(mut self, text: &str) -> Self {
         self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Puts a file, readable by its owner alone, into the folder that `@DIR@` stands for.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -116,6 +125,11 @@ impl Setup {
     fn command(self) -> (Command, PathBuf) {
         let folder = folder();
         let mut args = self.args;
+        for (name, text) in &self.files {
+            let path = folder.join(name);
+            fs::write(&path, text.replace("@DIR@", &folder.to_string_lossy())).expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its permissions");
+        }
         if let Some(text) = self.config {
             let path = folder.join("halyard.conf");
             fs::write(&path, text.replace("@DIR@", &folder.to_string_lossy())).expect("a file");

@@ -20,18 +20,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("packet", &[]),
     ("codec", &["packet"]),
     ("topic", &[]),
-    ("conf", &[]),
+    ("auth", &[]),
+    ("conf", &["auth"]),
     ("websocket", &[]),
     // The key of a session and the names of `engine::input`; nothing that acts.
-    ("connection", &["codec", "packet", "engine", "session"]),
+    ("connection", &["auth", "codec", "packet", "engine", "session"]),
     ("session", &["packet"]),
     // `engine`'s words (inputs, effects, events) and `codec::encoded_len`; never bytes.
-    ("broker", &["codec", "conf", "engine", "journal", "packet", "session", "topic"]),
-    ("engine", &["broker", "codec", "conf", "connection", "journal", "packet"]),
+    ("broker", &["auth", "codec", "conf", "engine", "journal", "packet", "session", "topic"]),
+    ("engine", &["auth", "broker", "codec", "conf", "connection", "journal", "packet"]),
     // `engine::shard_of`, which deals sessions out at a start; nothing that acts.
     ("journal", &["engine", "packet"]),
     ("client", &["codec", "packet"]),
-    ("sim", &["client", "codec", "conf", "engine", "journal", "packet", "topic"]),
+    ("sim", &["auth", "client", "codec", "conf", "engine", "journal", "packet", "topic"]),
 ];
 const COMMON: &[&str] = &["arena", "map", "message", "rng", "state", "time"];
 

@@ -152,6 +152,8 @@ fn put_effect(records: &mut Vec<u8>, effect: &Effect) {
             records.put_u8(output::RESUME);
             records.put_u32(number(*conn));
         }
+        // A page's broker has no users: it asks nobody who he is.
+        Effect::Authenticate(_) => {}
         // The page asks only for what answers itself, and one shard has no link.
         Effect::Answer { .. } | Effect::Link { .. } => {}
     }

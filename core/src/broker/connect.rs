@@ -2,6 +2,7 @@
 //! CONNACK tells it. Never reads credentials beyond deciding; never keeps a password.
 
 use super::{Broker, Outlet, TimerKey};
+use crate::auth::Grant;
 use crate::conf::ListenerConfig;
 use crate::engine::{CloseReason, ConnectionId, Event, Peer, SessionEnd};
 use crate::message::Message;
@@ -21,6 +22,10 @@ pub(crate) struct Applicant<'a> {
     pub(crate) conn: ConnectionId,
     pub(crate) peer: &'a Peer,
     pub(crate) listener: u16,
+    /// Who it is.
+    pub(crate) grant: &'a Grant,
+    /// Authentication Data for CONNACK; empty = none.
+    pub(crate) data: &'a [u8],
 }
 
 /// A CONNECT that was accepted.
@@ -64,12 +69,15 @@ impl Broker {
         let Some(listener) = config.listeners.get(usize::from(applicant.listener)) else {
             return Err(Refusal::new(ReasonCode::ServerUnavailable, "the listener is gone"));
         };
-        admit(listener, connect)?;
         let keep_alive = self.keep_alive(connect)?;
         self.check_will(listener, connect)?;
-        let identity = self.identify(listener, connect)?;
+        let username = applicant.grant.username.as_ref();
+        let identity = self.identify(listener, connect, username.map(|name| &**name))?;
         let expiry = self.expiry_interval(connect);
-        self.check_session_limits(now, &identity.client_id, connect.username)?;
+        let username = username.map(|name| &**name);
+        let owner = username.filter(|_| applicant.grant.credential.is_proof());
+        self.check_owner(&identity.client_id, owner)?;
+        self.check_session_limits(now, &identity.client_id, username)?;
 
         let present = self.claim(now, &identity, connect.clean_start, outlet);
         let resumed = present.is_some();
@@ -85,7 +93,10 @@ impl Broker {
         self.stats.clients_connected += 1;
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
         let assigned = identity.assigned.then_some(&*identity.client_id);
-        let connack = self.connack(listener, connect, resumed, assigned, keep_alive, expiry);
+        let mut connack = self.connack(listener, connect, resumed, assigned, keep_alive, expiry);
+        connack.properties.authentication_method = connect.properties.authentication_method;
+        connack.properties.authentication_data =
+            Some(applicant.data).filter(|data| !data.is_empty());
         // All that was done so far, lest a Session that another connection ended comes back.
         if self.durable.last() > self.durable.durable() {
             outlet.withhold(applicant.slot, self.durable.last());
@@ -95,7 +106,7 @@ impl Broker {
             conn: applicant.conn,
             peer: applicant.peer,
             client_id: &identity.client_id,
-            username: connect.username,
+            username,
             version: connect.version,
             clean_start: connect.clean_start,
             keep_alive,
@@ -152,10 +163,26 @@ impl Broker {
         &mut self,
         listener: &ListenerConfig,
         connect: &Connect<'_>,
+        username: Option<&str>,
+    ) -> Result<Identity, Refusal> {
+        let identity = self.name(listener, connect, username)?;
+        let prefix = self.config.broker.clientid_prefixes.as_deref();
+        if prefix.is_some_and(|prefix| !identity.client_id.starts_with(prefix)) {
+            let detail = "the Client Identifier does not begin as clientid_prefixes asks for";
+            return Err(Refusal::new(ReasonCode::NotAuthorized, detail));
+        }
+        Ok(identity)
+    }
+
+    fn name(
+        &mut self,
+        listener: &ListenerConfig,
+        connect: &Connect<'_>,
+        username: Option<&str>,
     ) -> Result<Identity, Refusal> {
         let invalid = |detail| Refusal::new(ReasonCode::ClientIdentifierNotValid, detail);
         if listener.use_username_as_clientid {
-            let Some(username) = connect.username.filter(|name| !name.is_empty()) else {
+            let Some(username) = username.filter(|name| !name.is_empty()) else {
                 return Err(invalid("use_username_as_clientid is on and no User Name was given"));
             };
             return Ok(Identity { client_id: username.into(), assigned: false });
@@ -213,6 +240,22 @@ impl Broker {
         };
         let bound = self.config.broker.persistent_client_expiration_secs;
         bound.map_or(asked, |secs| asked.min(u32::try_from(secs).unwrap_or(NEVER)))
+    }
+
+    /// A Session belongs to the user that made it, unless `clientid_owner none`; one that was made
+    /// by nobody in particular is anybody's.
+    fn check_owner(&self, client_id: &str, owner: Option<&str>) -> Result<(), Refusal> {
+        if !self.config.broker.sessions_have_owners {
+            return Ok(());
+        }
+        let before = self.by_client_id.get(client_id).and_then(|key| self.session(*key));
+        let before = before.filter(|session| session.is_owned);
+        let before = before.and_then(|session| session.username.as_deref());
+        if before.is_none() || before == owner {
+            return Ok(());
+        }
+        let detail = "the session belongs to another user (clientid_owner)";
+        Err(Refusal::new(ReasonCode::NotAuthorized, detail))
     }
 
     /// Takes over what is there under this Client Identifier [MQTT-3.1.4-3], [MQTT-3.1.2-4]:
@@ -287,7 +330,8 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key.slot) else { return };
         session.version = connect.version;
         session.listener = applicant.listener;
-        session.username = connect.username.map(Into::into);
+        session.username = applicant.grant.username.as_deref().map(Into::into);
+        session.is_owned = session.username.is_some() && applicant.grant.credential.is_proof();
         session.mount = mount;
         session.expiry_interval = expiry;
         session.will = will;
@@ -336,34 +380,6 @@ impl Broker {
         let session_present = resumed && connect.version != Version::V3;
         Connack { session_present, reason: ReasonCode::Success, properties }
     }
-}
-
-/// What the listener alone decides.
-fn admit(listener: &ListenerConfig, connect: &Connect<'_>) -> Result<(), Refusal> {
-    let spoken = match connect.version {
-        Version::V3 => listener.accept_v31,
-        Version::V4 => listener.accept_v311,
-        Version::V5 => listener.accept_v5,
-    };
-    if !spoken {
-        return Err(Refusal::new(
-            ReasonCode::UnsupportedProtocolVersion,
-            "the listener does not accept this version (accept_protocol_versions)",
-        ));
-    }
-    if connect.properties.authentication_method.is_some() {
-        return Err(Refusal::new(
-            ReasonCode::BadAuthenticationMethod,
-            "no Authentication Method is configured [MQTT-4.12.0-1]",
-        ));
-    }
-    if !listener.allow_anonymous {
-        return Err(Refusal::new(
-            ReasonCode::NotAuthorized,
-            "not authorised: allow_anonymous is false and no way to authenticate is configured",
-        ));
-    }
-    Ok(())
 }
 
 fn will_message(mount: Option<&str>, will: &Will<'_>, now: Instant) -> Message {

@@ -190,6 +190,7 @@ impl Durable {
             session: number,
             client_id: &session.client_id,
             username: session.username.as_deref(),
+            is_owned: session.is_owned,
             version: session.version,
             listener: session.listener,
             mount: session.mount.as_deref(),

@@ -70,6 +70,7 @@ impl Broker {
         let mut image = SessionImage {
             client_id: (*session.client_id).into(),
             username: session.username.clone(),
+            is_owned: session.is_owned,
             version: session.version,
             listener: session.listener,
             mount: session.mount.as_deref().map(Into::into),

@@ -4,6 +4,7 @@
 
 mod acknowledge;
 mod admin;
+mod authenticate;
 mod connect;
 mod deliver;
 mod disconnect;
@@ -23,6 +24,7 @@ mod timers;
 mod watch;
 mod will;
 
+pub(crate) use authenticate::Door;
 pub(crate) use connect::Applicant;
 pub(crate) use disconnect::Ending;
 pub(crate) use durable::Durable;

@@ -141,6 +141,12 @@ counters! {
         connects_accepted: Counter,
         /// CONNECT packets refused.
         connects_refused: Counter,
+        /// Authentications that failed: the user or the password was wrong.
+        auth_failures: Counter,
+        /// CONNECT packets refused because too many waited to be authenticated (`auth_queue`).
+        auth_busy: Counter,
+        /// CONNECT packets refused after too many failures from the same place.
+        auth_throttled: Counter,
         /// Connections closed for malformed packets or breaches of the protocol.
         protocol_errors: Counter,
         /// Connections closed by Keep Alive.

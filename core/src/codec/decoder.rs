@@ -7,6 +7,7 @@ use super::decode::{self, Context};
 use super::error::DecodeError;
 use super::fixed_header;
 use crate::packet::{Packet, Version};
+use zeroize::Zeroize as _;
 
 /// Which side reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +96,10 @@ impl Decoder {
     pub fn release(&mut self) {
         if self.spent {
             self.spent = false;
+            if self.partial.first().is_some_and(|byte| byte >> 4 == 1) {
+                // It was a CONNECT, perhaps with a password.
+                self.partial.zeroize();
+            }
             self.partial = Vec::new();
         }
     }

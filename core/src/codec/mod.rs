@@ -9,6 +9,7 @@ mod decoder;
 mod encode;
 mod error;
 mod fixed_header;
+mod mask;
 pub mod primitives;
 mod property;
 
@@ -17,6 +18,7 @@ pub use encode::{
     encode, encode_ack, encode_publish, encode_publish_template, encoded_len, publish_len,
 };
 pub use error::{DecodeError, ErrorClass, ErrorKind};
+pub(crate) use mask::mask_connect;
 
 /// The largest packet that the standard can express: five bytes of fixed header and 268,435,455 of
 /// Remaining Length.

@@ -227,6 +227,7 @@ impl Reader<'_> {
     fn add_listener(&mut self, address: Address, place: Place, asked: bool) -> usize {
         let listener = Listener {
             engine: ListenerConfig::default(),
+            password_file: None,
             place: self.report.name(place),
             address,
             protocol: Protocol::Mqtt,

@@ -24,6 +24,7 @@ pub(super) struct Draft {
     /// What needs no second look; its listeners are those of a file without any.
     pub(super) server: ServerConfig,
     pub(super) allow_anonymous: Option<bool>,
+    pub(super) password_file: Option<String>,
     pub(super) per_listener: bool,
     /// The first option that `per_listener_settings` would have had to come before.
     pub(super) security: Option<Place>,
@@ -49,6 +50,7 @@ impl Draft {
         Self {
             server: ServerConfig::port_only(super::MQTT_PORT),
             allow_anonymous: None,
+            password_file: None,
             per_listener: false,
             security: None,
             listeners: Vec::new(),

@@ -25,19 +25,43 @@ pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerCo
     server.local_only = !draft.listeners.iter().any(|listener| listener.asked);
     server.listeners = if server.local_only {
         let said = seen.get(&("allow_anonymous", None)).copied();
-        vec![local_listener(draft.listeners, draft.allow_anonymous, said, report)]
+        let general = General {
+            anonymous: draft.allow_anonymous,
+            password_file: draft.password_file.as_ref(),
+        };
+        vec![local_listener(draft.listeners, general, said, report)]
     } else {
         check_addresses(&draft.listeners, report);
-        let anonymous = draft.allow_anonymous.unwrap_or(false);
-        draft.listeners.into_iter().map(|listener| resolve(listener, anonymous, report)).collect()
+        let general = General {
+            anonymous: draft.allow_anonymous,
+            password_file: draft.password_file.as_ref(),
+        };
+        draft.listeners.into_iter().map(|listener| resolve(listener, general, report)).collect()
     };
     server
+}
+
+/// What was said for all listeners that say nothing else.
+#[derive(Clone, Copy)]
+struct General<'a> {
+    anonymous: Option<bool>,
+    password_file: Option<&'a String>,
+}
+
+impl General<'_> {
+    /// Whether a listener knows nobody by what it was given.
+    fn complete(self, listener: &mut Listener) -> bool {
+        if listener.password_file.is_none() {
+            listener.password_file = self.password_file.cloned();
+        }
+        listener.password_file.is_none()
+    }
 }
 
 /// The listener of a file that has none: loopback, and anonymous unless the file says otherwise.
 fn local_listener(
     drafts: Vec<ListenerDraft>,
-    anonymous: Option<bool>,
+    general: General<'_>,
     said: Option<Place>,
     report: &mut Report,
 ) -> Listener {
@@ -49,18 +73,19 @@ fn local_listener(
     } else {
         local.place = "the configuration has no listener".into();
     }
-    local.engine.allow_anonymous = own.map(|(own, _)| own).or(anonymous).unwrap_or(true);
+    local.engine.allow_anonymous = own.map(|(own, _)| own).or(general.anonymous).unwrap_or(true);
     let place = own.map(|(_, place)| place).or(said);
-    if let (false, Some(place)) = (local.engine.allow_anonymous, place) {
+    let knows_nobody = general.complete(&mut local);
+    if let (true, false, Some(place)) = (knows_nobody, local.engine.allow_anonymous, place) {
         refuses_everybody(place, "allow_anonymous", report);
     }
     local
 }
 
-fn resolve(draft: ListenerDraft, anonymous: bool, report: &mut Report) -> Listener {
+fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> Listener {
     let ListenerDraft { mut listener, place, allow_anonymous, .. } = draft;
-    listener.engine.allow_anonymous = allow_anonymous.unwrap_or(anonymous);
-    if !listener.engine.allow_anonymous {
+    listener.engine.allow_anonymous = allow_anonymous.or(general.anonymous).unwrap_or(false);
+    if general.complete(&mut listener) && !listener.engine.allow_anonymous {
         refuses_everybody(place, "listener", report);
     }
     if listener.protocol == Protocol::Mqtt && !listener.websockets_origin.is_empty() {
@@ -99,9 +124,10 @@ fn check_admin(listener: &Listener, place: Place, report: &mut Report) {
 
 fn refuses_everybody(place: Place, option: &str, report: &mut Report) {
     let problem = Problem::new(
-        "every client will be refused: anonymous clients are not allowed, and there is no other way \
-         to authenticate yet",
-        "write `allow_anonymous true` if everybody who can reach the listener may connect",
+        "every client will be refused: anonymous clients are not allowed, and nothing says who the \
+         others are",
+        "name a `password_file`, or write `allow_anonymous true` if everybody who can reach the \
+         listener may connect",
     );
     report.warning(place, option, problem);
 }

@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub listeners: Vec<Listener>,
     /// No listener was configured: those of `listeners` are ours, on loopback.
     pub local_only: bool,
+    /// How users are verified.
+    pub auth: AuthConfig,
     /// The log.
     pub log: LogConfig,
     /// Where the process identifier is written; `None` = nowhere.
@@ -31,11 +33,43 @@ pub struct ServerConfig {
     pub worker_threads: Option<u16>,
 }
 
+/// What the verification of users may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Threads that hash passwords; `None` = half of the processors.
+    pub threads: Option<u16>,
+    /// Clients that may wait for them.
+    pub queue: u32,
+    /// Passwords that were found right and are known again without hashing; 0 = none.
+    pub cache_entries: u32,
+    /// Seconds for which they are, since the last time; 0 = none.
+    pub cache_secs: u32,
+    /// Failures a minute from one address, until it has to wait; 0 = no limit.
+    pub failures_per_address: u32,
+    /// Failures a minute of one user from one address, until he has to wait there; 0 = no limit.
+    pub failures_per_user: u32,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            queue: 256,
+            cache_entries: 100_000,
+            cache_secs: 86_400,
+            failures_per_address: 100,
+            failures_per_user: 10,
+        }
+    }
+}
+
 /// One listener; it may open several sockets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// What the engine knows of it.
     pub engine: ListenerConfig,
+    /// The file of its users.
+    pub password_file: Option<String>,
     /// Where it was configured, for messages: `mosquitto.conf:12`.
     pub place: String,
     /// Where it listens.
@@ -248,6 +282,7 @@ impl ServerConfig {
             broker: BrokerConfig::default(),
             listeners: vec![Listener::local(port, Protocol::Mqtt)],
             local_only: true,
+            auth: AuthConfig::default(),
             log: LogConfig::default(),
             pid_file: None,
             user: None,
@@ -262,6 +297,7 @@ impl Listener {
     pub fn local(port: u16, protocol: Protocol) -> Self {
         Self {
             engine: ListenerConfig::default(),
+            password_file: None,
             place: "no configuration".into(),
             address: Address::Loopback { port },
             protocol,

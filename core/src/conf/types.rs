@@ -1,5 +1,8 @@
 //! The configuration as plain data, with the units and defaults of `mosquitto.conf`.
 
+use crate::auth::Authority;
+use std::sync::Arc;
+
 /// What holds for a broker as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerConfig {
@@ -80,6 +83,12 @@ pub struct BrokerConfig {
     pub max_client_id_bytes: u16,
     /// Topics that are counted while somebody looks at the tree of topics.
     pub topic_watch_max: u32,
+    /// Bytes that may come behind a CONNECT before it is let in.
+    pub max_pipelined_bytes: u32,
+    /// Whether a Session belongs to the user that made it (`clientid_owner user`).
+    pub sessions_have_owners: bool,
+    /// How every Client Identifier begins; `None` = anyhow.
+    pub clientid_prefixes: Option<String>,
     /// Whether a client that exceeds the Receive Maximum is disconnected.
     pub receive_maximum_enforced: bool,
     /// Whether sessions, their messages and retained messages are written to a journal.
@@ -129,6 +138,9 @@ impl Default for BrokerConfig {
             max_sessions_per_user: 0,
             max_client_id_bytes: u16::MAX,
             topic_watch_max: 10_000,
+            max_pipelined_bytes: 131_072,
+            sessions_have_owners: true,
+            clientid_prefixes: None,
             receive_maximum_enforced: true,
             persistence: false,
             journal_backlog: 64 << 20,
@@ -141,6 +153,9 @@ impl Default for BrokerConfig {
 pub struct ListenerConfig {
     /// Whether clients without a known user are let in.
     pub allow_anonymous: bool,
+    /// What it knows to tell users by; `None` = nothing, so that nobody is asked who he is. Filled
+    /// by whoever reads the files that the configuration names.
+    pub authority: Option<Arc<Authority>>,
     /// Whether MQTT 3.1 is spoken.
     pub accept_v31: bool,
     /// Whether MQTT 3.1.1 is spoken.
@@ -168,6 +183,7 @@ impl Default for ListenerConfig {
     fn default() -> Self {
         Self {
             allow_anonymous: true,
+            authority: None,
             accept_v31: true,
             accept_v311: true,
             accept_v5: true,

@@ -3,13 +3,16 @@
 
 mod alias;
 mod output;
+mod pending;
 mod throttle;
 
 pub(crate) use alias::{AliasError, IncomingAliases, OutgoingAliases};
 pub(crate) use output::{Frames, Output};
+pub(crate) use pending::Pending;
 pub(crate) use throttle::{Rates, Throttle};
 
-use crate::codec::{Decoder, Role};
+use crate::auth::Grant;
+use crate::codec::{Decoder, Role, mask_connect};
 use crate::engine::{ConnectionId, Peer};
 use crate::packet::Version;
 use crate::session::SessionKey;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 pub(crate) enum Phase {
     /// Nothing but CONNECT may come.
     AwaitConnect,
+    /// CONNECT came, and who it is is being found out.
+    Authenticating,
     /// CONNECT was accepted.
     Connected(SessionKey),
 }
@@ -58,6 +63,16 @@ pub(crate) struct Connection {
     pub(crate) held_since: Option<Instant>,
     /// Its rates; only kept where there are limits.
     pub(crate) throttle: Option<Box<Throttle>>,
+    /// An authentication that is under way.
+    pub(crate) pending: Option<Box<Pending>>,
+    /// Questions about it that the driver was asked.
+    pub(crate) questions: u32,
+    /// The Authentication Method of CONNECT.
+    pub(crate) method: Option<Box<str>>,
+    /// Who it is, once CONNECT was accepted.
+    pub(crate) grant: Option<Arc<Grant>>,
+    /// When the proof of that ends, and the connection with it.
+    pub(crate) proof_ends: Option<Instant>,
 }
 
 impl Connection {
@@ -88,25 +103,44 @@ impl Connection {
             blocked_since: None,
             held_since: None,
             throttle: None,
+            pending: None,
+            questions: 0,
+            method: None,
+            grant: None,
+            proof_ends: None,
         }
     }
 
     pub(crate) const fn session(&self) -> Option<SessionKey> {
         match self.phase {
-            Phase::AwaitConnect => None,
+            Phase::AwaitConnect | Phase::Authenticating => None,
             Phase::Connected(key) => Some(key),
         }
     }
 
+    /// Whether CONNECT was accepted.
+    pub(crate) const fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(_))
+    }
+
+    /// Whether it waits for the driver to say who it is, and so goes no further.
+    pub(crate) fn awaits_verdict(&self) -> bool {
+        self.phase == Phase::Authenticating
+            && self.pending.as_ref().is_some_and(|pending| pending.awaits_verdict)
+    }
+
     /// Whether the driver was asked not to read.
-    pub(crate) const fn is_paused(&self) -> bool {
-        self.blocked_since.is_some() || self.held_since.is_some() || self.throttled().is_some()
+    pub(crate) fn is_paused(&self) -> bool {
+        self.blocked_since.is_some()
+            || self.held_since.is_some()
+            || self.throttled().is_some()
+            || self.awaits_verdict()
     }
 
     /// What we did not read since `since` does not count against the client; the one deadline of
     /// CONNECT stays.
     pub(crate) fn forgive(&mut self, now: Instant, since: Instant) {
-        if self.phase == Phase::AwaitConnect {
+        if !self.is_connected() {
             return;
         }
         let pause = now.since(since);
@@ -134,6 +168,8 @@ impl Connection {
             + self.output.len()
             + self.aliases_in.footprint()
             + self.aliases_out.footprint()
+            + self.pending.as_ref().map_or(0, |pending| pending.footprint())
+            + self.method.as_ref().map_or(0, |name| name.len() as u64)
     }
 }
 
@@ -158,6 +194,11 @@ impl State for Connection {
         self.blocked_since.save(to);
         self.held_since.save(to);
         self.throttle.save(to);
+        self.pending.save(to);
+        self.questions.save(to);
+        self.method.save(to);
+        self.grant.as_deref().cloned().save(to);
+        self.proof_ends.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -166,7 +207,7 @@ impl State for Connection {
         let listener = State::load(from)?;
         let identity = State::load(from)?;
         let session: Option<SessionKey> = State::load(from)?;
-        Ok(Self {
+        let mut connection = Self {
             id,
             peer,
             listener,
@@ -186,7 +227,16 @@ impl State for Connection {
             blocked_since: State::load(from)?,
             held_since: State::load(from)?,
             throttle: State::load(from)?,
-        })
+            pending: State::load(from)?,
+            questions: State::load(from)?,
+            method: State::load(from)?,
+            grant: Option::<Grant>::load(from)?.map(Arc::new),
+            proof_ends: State::load(from)?,
+        };
+        if session.is_none() && connection.pending.is_some() {
+            connection.phase = Phase::Authenticating;
+        }
+        Ok(connection)
     }
 }
 
@@ -195,7 +245,13 @@ impl State for Decoder {
         self.version().save(to);
         let buffered = self.buffered();
         u32::try_from(buffered.len()).unwrap_or(u32::MAX).save(to);
-        to.payload(buffered);
+        if self.version().is_some() {
+            to.payload(buffered);
+        } else {
+            let mut masked = buffered.to_vec();
+            mask_connect(&mut masked);
+            to.payload(&masked);
+        }
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {

@@ -1,8 +1,8 @@
 //! What the engine asks a driver to do, besides writing the output buffers: rare things only.
 //! The driver does them in order and decides nothing.
 
-use super::LinkMessage;
 use super::input::{ConnectionId, ShardId};
+use super::{AuthRequest, LinkMessage};
 use crate::codec::DecodeError;
 use crate::packet::ReasonCode;
 use core::fmt;
@@ -27,6 +27,8 @@ pub enum Effect {
         /// The connection.
         conn: ConnectionId,
     },
+    /// Find out who a client is, without stopping for it, and answer with `Input::Authenticated`.
+    Authenticate(Box<AuthRequest>),
     /// Hand a message to another shard, before any socket is written.
     Link {
         /// The shard it goes to.

@@ -2,6 +2,7 @@
 //! the fuzzer and of the simulator. Never holds a handle of the operating system.
 
 use super::LinkMessage;
+use crate::auth::Verdict;
 use crate::journal::Lsn;
 use crate::time::WallClock;
 use core::fmt;
@@ -96,6 +97,15 @@ pub enum Input<'a> {
     Durable {
         /// The number of the batch.
         lsn: Lsn,
+    },
+    /// The answer to an `Effect::Authenticate`.
+    Authenticated {
+        /// The connection.
+        conn: ConnectionId,
+        /// The number of the question.
+        request: u32,
+        /// The answer.
+        verdict: Verdict,
     },
     /// A message from another shard.
     Link {

@@ -2,12 +2,11 @@
 //! clocks are watched; then the packet goes to the broker.
 
 use super::{CloseReason, ConnectionId, Direction, Effect, Engine, Observer, PacketSeen};
-use crate::broker::{Applicant, Next, TimerKey, Violation};
+use crate::broker::{Next, TimerKey, Violation};
 use crate::codec::{DecodeError, Decoder, Limits};
 use crate::connection::{AliasError, Connection, IncomingAliases, Phase, Rates};
-use crate::packet::{Connect, Packet, Publish, ReasonCode, Version};
+use crate::packet::{Packet, Publish, ReasonCode, Version};
 use crate::time::Instant;
-use std::sync::Arc;
 
 /// How long a connection may stay blocked because the client does not read, at least.
 const BLOCKED_SECS_MIN: u64 = 120;
@@ -22,6 +21,11 @@ impl<O: Observer> Engine<O> {
     ) {
         let Some(slot) = self.links.find(conn) else { return };
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
+        if connection.awaits_verdict() {
+            self.broker.stats.bytes_received += chunk.len() as u64;
+            self.hold_back(now, slot, chunk, effects);
+            return;
+        }
         let mut decoder = core::mem::take(&mut connection.decoder);
         let mut aliases = core::mem::take(&mut connection.aliases_in);
         self.broker.stats.bytes_received += chunk.len() as u64;
@@ -42,7 +46,7 @@ impl<O: Observer> Engine<O> {
         if partial != was_partial || progress {
             connection.partial_since = partial.then_some(now);
         }
-        if partial != was_partial && connection.phase != Phase::AwaitConnect {
+        if partial != was_partial && connection.is_connected() {
             self.arm(now, slot);
         }
         let acks = self.broker.stats.acks_received - acks_before;
@@ -82,6 +86,9 @@ impl<O: Observer> Engine<O> {
                     }
                     if rest.is_empty() {
                         return true;
+                    }
+                    if self.links.slots.get(slot).is_some_and(Connection::awaits_verdict) {
+                        return self.hold_back(now, slot, rest, effects);
                     }
                 }
             }
@@ -132,7 +139,7 @@ impl<O: Observer> Engine<O> {
         self.arm(now, slot);
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         let broker = &self.links.config.broker;
         Limits {
             max_packet_size: broker.max_packet_size,
@@ -178,6 +185,9 @@ impl<O: Observer> Engine<O> {
         let id = connection.id;
         let Phase::Connected(key) = connection.phase else {
             return match packet {
+                _ if connection.phase == Phase::Authenticating => {
+                    self.before_connack(now, slot, packet, effects)
+                }
                 Packet::Connect(connect) => self.connect(now, slot, connect, aliases, effects),
                 _ => false,
             };
@@ -192,6 +202,7 @@ impl<O: Observer> Engine<O> {
                     Err(violation) => Err(violation),
                 }
             }
+            Packet::Auth(auth) => self.renew(now, slot, auth, effects),
             _ => {
                 let (broker, mut out) = self.parts(now, effects);
                 broker.handle(now, key, packet, &mut out)
@@ -213,46 +224,6 @@ impl<O: Observer> Engine<O> {
         }
     }
 
-    fn connect(
-        &mut self,
-        now: Instant,
-        slot: u32,
-        connect: &Connect<'_>,
-        aliases: &mut IncomingAliases,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let config = Arc::clone(&self.links.config);
-        let Some(connection) = self.links.slots.get_mut(slot) else { return false };
-        let (conn, listener) = (connection.id, connection.listener);
-        connection.version = connect.version;
-        connection.maximum_packet_size = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
-        if let Some(listener) = config.listeners.get(usize::from(listener))
-            && connect.version == Version::V5
-        {
-            aliases.allow(listener.max_topic_alias);
-            let wanted = connect.properties.topic_alias_maximum.unwrap_or(0);
-            connection.aliases_out.allow(wanted.min(listener.max_topic_alias_broker));
-        }
-        let peer = Arc::clone(&connection.peer);
-        let applicant = Applicant { slot, conn, peer: &peer, listener };
-        let (broker, mut out) = self.parts(now, effects);
-        match broker.connect(now, applicant, connect, &mut out) {
-            Ok(accepted) => {
-                let Some(connection) = self.links.slots.get_mut(slot) else { return false };
-                connection.phase = Phase::Connected(accepted.session);
-                connection.client_id = Some(accepted.client_id);
-                connection.keep_alive = accepted.keep_alive;
-                connection.partial_since = None;
-                self.arm(now, slot);
-                true
-            }
-            Err(refusal) => {
-                self.refuse(now, slot, refusal.code, refusal.detail, effects);
-                false
-            }
-        }
-    }
-
     /// Answers bytes that are no packet, where the standard has an answer, and closes: nobody else
     /// notices.
     fn malformed(
@@ -265,7 +236,7 @@ impl<O: Observer> Engine<O> {
     ) {
         self.broker.stats.protocol_errors += 1;
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
-        if connection.phase == Phase::AwaitConnect {
+        if !connection.is_connected() {
             // Only a CONNECT that could be told apart is answered [MQTT-3.1.4-1].
             if let (Some(version), Some(code)) = (error.version.or(version), error.reason_code()) {
                 connection.version = version;
@@ -319,12 +290,15 @@ impl<O: Observer> Engine<O> {
             self.arm(now, slot);
             return;
         }
-        if connection.held_since.is_some() {
+        let is_proved = connection.proof_ends.is_none_or(|at| at > now);
+        if connection.held_since.is_some() && is_proved {
             connection.last_packet = now;
             self.arm(now, slot);
-        } else if connection.phase == Phase::AwaitConnect {
+        } else if !connection.is_connected() {
             self.broker.stats.slow_closed += 1;
             self.lose(now, slot, CloseReason::ConnectTimeout, effects);
+        } else if !is_proved {
+            self.proof_ended(now, slot, effects);
         } else if connection.blocked_since.is_some() {
             self.broker.stats.slow_closed += 1;
             let (code, detail) =
@@ -354,10 +328,20 @@ fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<I
 
 /// When our patience ends. While we do not read a connection its Keep Alive rests.
 fn patience(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
-    if connection.phase == Phase::AwaitConnect {
+    if !connection.is_connected() {
         let limit = u64::from(connect_secs);
-        return (limit > 0).then(|| connection.last_packet.plus_secs(limit));
+        let since = connection.pending.as_ref().map_or(connection.last_packet, |it| it.since);
+        return (limit > 0).then(|| since.plus_secs(limit));
     }
+    let at_rest = due_at_rest(connection, packet_secs);
+    match (connection.proof_ends, at_rest) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The same for a connection that was let in, but for the end of what it was let in by.
+fn due_at_rest(connection: &Connection, packet_secs: u32) -> Option<Instant> {
     if connection.held_since.is_some() {
         // It looks again later; the release moves the Keep Alive on.
         return connection.keep_alive_end().map(|at| at.plus_secs(BLOCKED_SECS_MIN));

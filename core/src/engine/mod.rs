@@ -4,6 +4,7 @@
 //! clock.
 
 mod admin;
+mod authentication;
 mod config;
 mod effect;
 mod input;
@@ -17,6 +18,7 @@ pub use admin::{
     ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow,
     ConnectionDetail, MessageRow, RetainedRow, SubscriptionRow, TopicPage, TopicRow,
 };
+pub use authentication::AuthRequest;
 pub use config::{Config, shard_of};
 pub use effect::{CloseReason, Effect};
 pub use input::{ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
@@ -24,7 +26,7 @@ pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen
 
 use crate::arena::Arena;
 use crate::broker::{Broker, Ending, TimerKey};
-use crate::connection::{Connection, Frames, Phase};
+use crate::connection::{Connection, Frames};
 use crate::journal::{Batch, Lsn, ShardImage};
 use crate::map::{Map, map};
 use crate::packet::{Connack, ConnackProperties, Disconnect, Packet, ReasonCode};
@@ -99,9 +101,13 @@ impl<O: Observer> Engine<O> {
                 broker.linked(now, peer, message, &mut out);
             }
             Input::Admin { request, command } => self.admin(now, request, command, effects),
+            Input::Authenticated { conn, request, verdict } => {
+                self.authenticated(now, conn, request, verdict, effects);
+            }
             Input::Reconfigured(config) => {
                 self.links.config = Arc::clone(&config);
                 self.broker.reconfigure(config, now);
+                self.recheck(now, effects);
             }
         }
     }
@@ -299,7 +305,7 @@ impl<O: Observer> Engine<O> {
         effects: &mut Vec<Effect>,
     ) {
         let Some(connection) = self.links.slots.get(slot) else { return };
-        let says_why = connection.version.is_v5() && connection.phase != Phase::AwaitConnect;
+        let says_why = connection.version.is_v5() && connection.is_connected();
         if says_why {
             let (_, mut out) = self.parts(now, effects);
             out.write(slot, &Packet::Disconnect(Disconnect::new(code)));

@@ -74,6 +74,8 @@ pub struct SessionImage {
     pub client_id: Box<str>,
     /// User Name.
     pub username: Option<Box<str>>,
+    /// Whether it belongs to this user alone.
+    pub is_owned: bool,
     /// Version of the last connection.
     pub version: Version,
     /// Index of the listener of the last connection.
@@ -378,6 +380,7 @@ impl<M> ShardImage<M> {
         let session = SessionImage {
             client_id: op.client_id.into(),
             username: op.username.map(Into::into),
+            is_owned: op.is_owned,
             version: op.version,
             listener: op.listener,
             mount: op.mount.map(Into::into),

@@ -112,6 +112,7 @@ impl SessionImage {
             session,
             client_id: &self.client_id,
             username: self.username.as_deref(),
+            is_owned: self.is_owned,
             version: self.version,
             listener: self.listener,
             mount: self.mount.as_deref(),

@@ -68,6 +68,8 @@ pub struct AttachedOp<'a> {
     pub client_id: &'a str,
     /// User Name.
     pub username: Option<&'a str>,
+    /// Whether it belongs to this user alone.
+    pub is_owned: bool,
     /// Protocol version.
     pub version: Version,
     /// Index of the listener.
@@ -632,7 +634,8 @@ impl<'a> AttachedOp<'a> {
             self.version.level()
                 | if self.username.is_some() { 0x10 } else { 0 }
                 | if self.mount.is_some() { 0x20 } else { 0 }
-                | if self.will.is_some() { 0x40 } else { 0 },
+                | if self.will.is_some() { 0x40 } else { 0 }
+                | if self.is_owned { 0x80 } else { 0 },
         );
         if let Some(name) = self.username {
             put_text(out, name);
@@ -664,7 +667,8 @@ impl<'a> AttachedOp<'a> {
             let interval = interval.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
             will = Some(WillOp { delay, interval, body: from.bytes("Will")? });
         }
-        Ok(Self { session, client_id, username, version, listener, mount, expiry, will })
+        let is_owned = flags & 0x80 > 0;
+        Ok(Self { session, client_id, username, is_owned, version, listener, mount, expiry, will })
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) generation: u32,
     pub(crate) client_id: Arc<str>,
     pub(crate) username: Option<Box<str>>,
+    /// Whether it belongs to this user, who proved his name (`clientid_owner`).
+    pub(crate) is_owned: bool,
     /// Version of the present or last connection.
     pub(crate) version: Version,
     /// Listener of the present or last connection.
@@ -107,6 +109,7 @@ impl State for Session {
         self.generation.save(to);
         self.client_id.save(to);
         self.username.save(to);
+        self.is_owned.save(to);
         self.version.save(to);
         self.listener.save(to);
         self.mount.save(to);
@@ -129,6 +132,7 @@ impl State for Session {
             generation: State::load(from)?,
             client_id: State::load(from)?,
             username: State::load(from)?,
+            is_owned: State::load(from)?,
             version: State::load(from)?,
             listener: State::load(from)?,
             mount: State::load(from)?,
@@ -155,6 +159,7 @@ impl Session {
             generation,
             client_id,
             username: None,
+            is_owned: false,
             version,
             listener: 0,
             mount: None,

@@ -4,8 +4,10 @@
 use super::clock::Clock;
 use super::watch::Watch;
 use super::world::World;
+use crate::auth::{Credential, Denial, Grant, Verdict};
 use crate::engine::{
-    AdminReply, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer, ShardId, Water,
+    AdminReply, AuthRequest, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer,
+    ShardId, Water,
 };
 use crate::journal::{FORMAT, Image, Lsn, Op};
 use crate::rng::Rng;
@@ -28,6 +30,8 @@ pub(super) struct Node {
     pub(super) engine: Engine<Watch>,
     pub(super) config: Arc<Config>,
     pub(super) answers: Vec<(u64, AdminReply)>,
+    /// Who is to be found out and was not yet.
+    questions: Vec<Box<AuthRequest>>,
     turn_at: Option<Instant>,
     rests_until: Instant,
     waters: Vec<(ConnectionId, Water)>,
@@ -46,6 +50,7 @@ impl Node {
             engine,
             config,
             answers: Vec::new(),
+            questions: Vec::new(),
             turn_at: None,
             rests_until: Instant::ZERO,
             waters: Vec::new(),
@@ -88,6 +93,7 @@ impl World {
             self.nodes[node].storing.pop_front();
             self.input(node, Input::Durable { lsn });
         }
+        self.answer(node);
         // Links come before what was read, and are handed over before anything is written: so
         // whoever acts on an acknowledgement acts after all shards can know.
         for _ in 0..self.nodes[node].inbox.len() {
@@ -104,6 +110,22 @@ impl World {
         self.perform(node);
         self.restore_perhaps(node);
         self.oracle.end_of_turn(now, node);
+    }
+
+    /// Says who clients are, some of them later and in any order. A password is whatever the client
+    /// says, so that a snapshot need not hold it: who is in the file is let in.
+    fn answer(&mut self, node: usize) {
+        let now = self.clock.now();
+        for question in core::mem::take(&mut self.nodes[node].questions) {
+            if self.rng.chance(500) {
+                self.nodes[node].questions.push(question);
+                self.nodes[node].wants_turn(now, &mut self.rng);
+                continue;
+            }
+            let AuthRequest { conn, request, .. } = *question;
+            let verdict = verdict(&question);
+            self.input(node, Input::Authenticated { conn, request, verdict });
+        }
     }
 
     /// Connections with something to handle, in any order.
@@ -286,6 +308,7 @@ impl World {
                 Effect::Answer { request, reply } => {
                     self.nodes[node].answers.push((request, reply));
                 }
+                Effect::Authenticate(request) => self.nodes[node].questions.push(request),
                 Effect::Link { .. } => {}
             }
         }
@@ -353,4 +376,17 @@ impl World {
         self.begin_image();
         self.oracle.broker_restarted();
     }
+}
+
+fn verdict(question: &AuthRequest) -> Verdict {
+    let AuthRequest { username, authority, .. } = question;
+    let users = authority.users.as_ref();
+    let user = users.zip(username.as_deref()).and_then(|(users, name)| users.get(name));
+    let Some(user) = user else { return Verdict::Denied(Denial::Credentials) };
+    let grant = Grant {
+        username: username.as_deref().map(Into::into),
+        credential: Credential::User(user.fingerprint),
+        expires: None,
+    };
+    Verdict::Granted { grant: Arc::new(grant), data: Box::default() }
 }

@@ -4,8 +4,8 @@
 use halyard_core::codec::{Decoder, Limits, Role, encode};
 use halyard_core::conf::{BrokerConfig, ListenerConfig};
 use halyard_core::engine::{
-    AdminCommand, CloseReason, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer,
-    ShardId, Stats, TransportEnd, Water,
+    AdminCommand, AuthRequest, CloseReason, Config, ConnectionId, Effect, Engine, Input,
+    LinkMessage, Peer, ShardId, Stats, TransportEnd, Water,
 };
 use halyard_core::packet::{
     Ack, Connect, ConnectProperties, Packet, PacketId, Publish, PublishProperties, QoS, ReasonCode,
@@ -24,6 +24,8 @@ pub struct Net {
     received: BTreeMap<u64, Vec<u8>>,
     pub closed: BTreeMap<u64, CloseReason>,
     pub paused: Vec<u64>,
+    /// What the engines want to know of clients.
+    pub questions: Vec<AuthRequest>,
     next: u64,
     /// Whether link messages wait until [`Net::deliver_links`].
     pub links_stalled: bool,
@@ -98,6 +100,7 @@ impl Net {
             received: BTreeMap::new(),
             closed: BTreeMap::new(),
             paused: Vec::new(),
+            questions: Vec::new(),
             next: 0,
             links_stalled: false,
         };
@@ -127,6 +130,7 @@ impl Net {
                 }
                 Effect::PauseRead { conn } => self.paused.push(conn.0),
                 Effect::ResumeRead { conn } => self.paused.retain(|known| *known != conn.0),
+                Effect::Authenticate(request) => self.questions.push(*request),
                 Effect::Answer { .. } => {}
             }
         }
@@ -369,6 +373,10 @@ fn describe(packet: &Packet<'_>) -> String {
             if let Some(qos) = properties.maximum_qos {
                 text += &format!(" maxqos{qos}");
             }
+            if let Some(method) = properties.authentication_method {
+                let data = String::from_utf8_lossy(properties.authentication_data.unwrap_or(b""));
+                text += &format!(" {method} {data}");
+            }
             if properties.retain_available == Some(false) {
                 text += " noretain";
             }
@@ -376,6 +384,10 @@ fn describe(packet: &Packet<'_>) -> String {
         }
         Packet::Disconnect(disconnect) => {
             format!("disconnect {:#04x}", disconnect.reason.as_u8())
+        }
+        Packet::Auth(auth) => {
+            let data = String::from_utf8_lossy(auth.data.unwrap_or_default());
+            format!("auth {:#04x} {} {data}", auth.reason.as_u8(), auth.method.unwrap_or_default())
         }
         other => other.packet_type().name().to_lowercase(),
     }

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod client;
+pub(crate) mod passwd;
 mod websocket;
 
 use std::io::Write;

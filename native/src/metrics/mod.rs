@@ -27,6 +27,8 @@ pub(crate) struct Whole {
     pub(crate) listeners: Vec<String>,
     /// Log lines that were lost because they came faster than they could be written.
     pub(crate) log_lines_lost: u64,
+    /// Passwords that were hashed, because they were not known from before.
+    pub(crate) passwords_hashed: u64,
 }
 
 /// The page.
@@ -39,6 +41,8 @@ pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
     page.gauge("halyard_sockets_open", "Open sockets, HTTP included.", sample.sockets);
     let help = "Log lines lost because they came faster than they could be written.";
     page.counter("halyard_log_lines_lost", help, whole.log_lines_lost);
+    let help = "Passwords that were hashed, because they were not known from before.";
+    page.counter("halyard_passwords_hashed", help, whole.passwords_hashed);
     core(&mut page, &sample.stats);
     drops(&mut page, &sample.stats);
     driver(&mut page, &sample.driver);

@@ -4,6 +4,7 @@
 use super::conn::Conn;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::TransportEnd;
+use zeroize::Zeroize as _;
 
 /// Bytes that one turn reads at most.
 const ARENA_BYTES: usize = 256 * 1024;
@@ -17,6 +18,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 pub(super) struct Arena {
     buffer: Box<[u8]>,
     used: usize,
+    /// The most that was used since the last wipe.
+    soiled: usize,
     pub(super) reads: Vec<Read>,
 }
 
@@ -39,11 +42,19 @@ impl Read {
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; ARENA_BYTES].into(), used: 0, reads: Vec::new() }
+        Self { buffer: vec![0; ARENA_BYTES].into(), used: 0, soiled: 0, reads: Vec::new() }
+    }
+
+    /// Nothing that was read and handled can be found here any more.
+    pub(super) fn wipe(&mut self) {
+        let handled = self.used..self.soiled.max(self.used);
+        self.buffer[handled].zeroize();
+        self.soiled = self.used;
     }
 
     /// Everything was handled.
     pub(super) fn clear(&mut self) {
+        self.soiled = self.soiled.max(self.used);
         self.used = 0;
         self.reads.clear();
     }

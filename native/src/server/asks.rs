@@ -165,6 +165,7 @@ impl Shard {
             uptime_secs: now.0 / 1_000_000,
             listeners: self.settings.config.listeners.iter().map(settings::written).collect(),
             log_lines_lost: self.log.lost(),
+            passwords_hashed: self.auth.hashed(),
         };
         let page = metrics::render(sum, &whole);
         let Some(conn) = self.table.get(id) else { return };

@@ -11,6 +11,7 @@ use super::shard::Shard;
 use super::wake::Token;
 use halyard_core::conf::Protocol;
 use halyard_core::engine::AdminCommand;
+use halyard_core::engine::AuthRequest;
 use halyard_core::engine::CloseReason;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::Effect;
@@ -87,6 +88,7 @@ impl Shard {
                 Mail::Pulse(answers) => {
                     answers.fetch_add(1, Ordering::Relaxed);
                 }
+                Mail::Authenticated(answer) => self.learned(now, answer),
                 Mail::Stop => self.stop(now),
             }
         }
@@ -109,10 +111,20 @@ impl Shard {
     }
 
     /// Does what the engine asks for, but for closing, which comes after writing.
-    pub(super) fn perform(&mut self) {
+    pub(super) fn perform(&mut self, now: Instant) {
+        while !self.effects.is_empty() {
+            let questions = self.obey();
+            self.verify(now, questions);
+        }
+    }
+
+    /// Does one round of it; gives the questions, whose answers may ask for more.
+    fn obey(&mut self) -> Vec<Box<AuthRequest>> {
+        let mut questions = Vec::new();
         let mut answers = Vec::new();
         for effect in self.effects.drain(..) {
             match effect {
+                Effect::Authenticate(request) => questions.push(request),
                 Effect::Close { conn, reason } => self.closing.push((conn, reason)),
                 Effect::PauseRead { conn } => {
                     if let Some(conn) = self.table.get(conn) {
@@ -136,6 +148,7 @@ impl Shard {
         for (request, reply) in answers {
             self.answered(request, reply);
         }
+        questions
     }
 
     /// Closes what the engine has let go of; its last output is written or kept.

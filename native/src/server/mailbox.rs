@@ -4,6 +4,7 @@
 use super::asks::Ask;
 use super::asks::Told;
 use super::wake::Ready;
+use crate::auth::Answer;
 use crate::settings::Settings;
 use halyard_core::engine::LinkMessage;
 use halyard_core::engine::ShardId;
@@ -30,6 +31,8 @@ pub(super) enum Mail {
     Log(Vec<(&'static str, String)>),
     /// To be counted, if the shard turns.
     Pulse(Arc<AtomicUsize>),
+    /// Who a client is, or is not.
+    Authenticated(Answer),
     /// Close everything and end.
     Stop,
 }

@@ -18,6 +18,7 @@ mod run;
 mod shard;
 mod table;
 mod timer;
+mod verify;
 mod wake;
 
 pub(crate) use bind::Bound;

@@ -15,6 +15,8 @@ use super::shard::Shard;
 use super::table::Table;
 use super::timer::Timer;
 use super::wake::Ready;
+use crate::auth::Authenticator;
+use crate::auth::Reply;
 use crate::clock;
 use crate::clock::Clock;
 use crate::log::Lines;
@@ -78,10 +80,11 @@ impl Server<'_> {
         let queues: Vec<Arc<Ready>> = (0..SHARDS).map(|_| Arc::new(Ready::default())).collect();
         let mailboxes: Arc<[Mailbox]> =
             queues.iter().map(|ready| Mailbox::new(Arc::clone(ready))).collect();
+        let auth = Authenticator::new(&settings.config.auth, self.clock)?;
         let mut tasks = JoinSet::new();
         for (ready, number) in queues.into_iter().zip(0..) {
             let shards = Arc::clone(&mailboxes);
-            let shard = self.shard(ShardId(number), ready, shards, &settings, &counts)?;
+            let shard = self.shard(ShardId(number), ready, shards, &settings, &counts, &auth)?;
             // It polls all its sockets in one go: what limits it is the budget of its turn.
             tasks.spawn(tokio::task::unconstrained(shard));
         }
@@ -99,6 +102,7 @@ impl Server<'_> {
         shards: Arc<[Mailbox]>,
         settings: &Arc<Settings>,
         counts: &Arc<OpenCounts>,
+        auth: &Arc<Authenticator>,
     ) -> io::Result<Shard> {
         let clock = self.clock;
         let log = self.log.clone();
@@ -119,6 +123,10 @@ impl Server<'_> {
             Clock::wall(),
             Lines::new(log.clone(), self.places()),
         );
+        let mailboxes = Arc::clone(&shards);
+        let reply: Reply = Arc::new(move |answer| {
+            mailboxes[usize::from(number.0)].put(Mail::Authenticated(answer));
+        });
         Ok(Shard {
             engine,
             settings: Arc::clone(settings),
@@ -137,6 +145,8 @@ impl Server<'_> {
             stopping: false,
             driver: DriverStats::new(self.settings.config.listeners.len()),
             asks: Asks::default(),
+            auth: Arc::clone(auth),
+            reply,
         })
     }
 

@@ -12,6 +12,8 @@ use super::table::Table;
 use super::timer::Timer;
 use super::wake::Ready;
 use super::wake::Token;
+use crate::auth::Authenticator;
+use crate::auth::Reply;
 use crate::clock::Clock;
 use crate::log::Lines;
 use crate::log::Log;
@@ -52,6 +54,9 @@ pub(super) struct Shard {
     /// Connections to close once their output is written.
     pub(super) closing: Vec<(ConnectionId, CloseReason)>,
     pub(super) stopping: bool,
+    /// Answers who a client is, here or by `reply`.
+    pub(super) auth: Arc<Authenticator>,
+    pub(super) reply: Reply,
     pub(super) driver: DriverStats,
     pub(super) asks: Asks,
 }
@@ -76,7 +81,7 @@ impl Shard {
         self.drain_mailbox(now);
         self.handle_reads(now);
         self.end_overdue(now);
-        self.perform();
+        self.perform(now);
         let handled = self.clock.now();
         let wrote = self.write_sockets(now);
         self.driver.turns += 1;
@@ -164,7 +169,7 @@ impl Shard {
                 self.engine.handle(now, Input::Water { conn: id, level }, &mut self.effects);
             }
         }
-        self.perform();
+        self.perform(now);
         wrote
     }
 

@@ -52,8 +52,6 @@ const VERSIONS: Kind = Kind::Word(&["mqttv31", "mqttv311", "mqttv50"]);
 const PLUGIN_OPTIONS: &[OptionSpec] = &[
     plugin_option("auth_opt_*", TEXT).help("An option of the plug-in above."),
     plugin("auth_plugin").help("Loads a plug-in."),
-    plugin_option("auth_plugin_deny_special_chars", Kind::Bool)
-        .help("Whether names with `+` or `#` are kept from the plug-in."),
     plugin("global_plugin").help("Loads a plug-in for all listeners."),
     plugin("plugin").help("Loads a plug-in."),
     plugin("plugin_load").help("Loads a plug-in under a name."),

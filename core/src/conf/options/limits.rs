@@ -111,6 +111,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("2000000")
     .reloaded()
     .help("The largest packet that is accepted; 5.0 clients are told. A client that sends more is disconnected."),
+    OptionSpec::general("max_pipelined_bytes", Kind::int(0, INT_MAX), |draft, value| {
+        draft.server.broker.max_pipelined_bytes = value.u32();
+    })
+    .unit("bytes")
+    .default("131072")
+    .reloaded()
+    .help("Ours. What a client may send behind its CONNECT before it is answered, and who it is, known; over it: 0x97."),
     OptionSpec::general("max_properties", Kind::int(32, 65_535), |draft, value| {
         draft.server.broker.max_properties = value.u16();
     })

@@ -60,6 +60,45 @@ const OPTIONS: &[OptionSpec] = &[
     .default("true")
     .reloaded()
     .help("Whether a client with an empty Client Identifier gets one assigned."),
+    OptionSpec::general("auth_cache_size", Kind::int(0, 10_000_000), |draft, value| {
+        draft.server.auth.cache_entries = value.u32();
+    })
+    .default("100000")
+    .help("Ours. Passwords that were right and are known again without being hashed, so that clients that come back all at once need not wait; kept as keyed hashes; 0 = none."),
+    OptionSpec::general("auth_cache_time", Kind::int(0, 31_536_000), |draft, value| {
+        draft.server.auth.cache_secs = value.u32();
+    })
+    .unit("s")
+    .default("86400")
+    .help("Ours. For how long after its last use."),
+    OptionSpec::general("auth_failures_per_address", Kind::int(0, 1_000_000), |draft, value| {
+        draft.server.auth.failures_per_address = value.u32();
+    })
+    .unit("per minute")
+    .default("100")
+    .help("Ours. Failed logins from one address (IPv6: from one /64) after which passwords from there that are not known from the cache are refused with 0x9F (3.x: 3) without being looked at; 0 = no limit."),
+    OptionSpec::general("auth_failures_per_user", Kind::int(0, 1_000_000), |draft, value| {
+        draft.server.auth.failures_per_user = value.u32();
+    })
+    .unit("per minute")
+    .default("10")
+    .help("Ours. Failed logins with one user name from one address after which this name is refused there; 0 = no limit."),
+    OptionSpec::harmless(
+        "auth_plugin_deny_special_chars",
+        Kind::Bool,
+        "there are no plug-ins, and a name with `+` or `#` never matches a `pattern` of an `acl_file`",
+    )
+    .default("true")
+    .help("Whether clients with `+` or `#` in their name are denied before a plug-in sees them."),
+    OptionSpec::general("auth_queue", Kind::int(1, 1_000_000), |draft, value| {
+        draft.server.auth.queue = value.u32();
+    })
+    .default("256")
+    .help("Ours. Clients that wait for their password to be hashed; a further one is refused with 0x89 (3.x: 3) and comes back."),
+    OptionSpec::general("auth_threads", Kind::int(1, 256), |draft, value| {
+        draft.server.auth.threads = Some(value.u16());
+    })
+    .help("Ours. Threads that hash passwords, beside those that serve clients. Without it: half of the processors, at least one."),
     OptionSpec::new(
         "auto_id_prefix",
         Scope::Security,
@@ -80,20 +119,15 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .default("true")
     .help("Whether the publisher of a retained message must still have the right to publish it when it is delivered."),
-    OptionSpec::not_yet(
-        "clientid_owner",
-        Scope::General,
-        Kind::Word(&["user", "none"]),
-        "remove the line; there are no users yet",
-    )
+    OptionSpec::general("clientid_owner", Kind::Word(&["user", "none"]), |draft, value| {
+        draft.server.broker.sessions_have_owners = value.word() == "user";
+    })
+    .default("user")
     .reloaded()
-    .help("Ours. Whether a session belongs to the user that made it, so that no other user can take it over."),
-    OptionSpec::not_yet(
-        "clientid_prefixes",
-        Scope::General,
-        Kind::Text(1024),
-        "remove the line",
-    )
+    .help("Ours. Whether a session belongs to the user that made it, so that no other user can take it over (0x87), or to whoever names its Client Identifier, as in Mosquitto."),
+    OptionSpec::general("clientid_prefixes", Kind::Text(1024), |draft, value| {
+        draft.server.broker.clientid_prefixes = Some(value.text());
+    })
     .reloaded()
     .help("Lets only clients in whose Client Identifier begins like this. Deprecated in Mosquitto."),
     OptionSpec::listener("listener_allow_anonymous", Kind::Bool, |listener, value| {
@@ -111,14 +145,17 @@ const OPTIONS: &[OptionSpec] = &[
     .repeat(Repeat::Once)
     .reloaded()
     .help("The same as `auto_id_prefix`, for the listener above."),
-    OptionSpec::not_yet(
+    OptionSpec::new(
         "password_file",
         Scope::Security,
         Kind::Path,
-        "remove the line, and keep listeners with `allow_anonymous true` on loopback",
+        Setter::Either(
+            |draft, value| draft.password_file = Some(value.text()),
+            |listener, value| listener.listener.password_file = Some(value.text()),
+        ),
     )
     .reloaded()
-    .help("A file of users and hashed passwords, as mosquitto_passwd writes it."),
+    .help("A file of users and hashed passwords, as `halyard passwd` and mosquitto_passwd write it. A client with a User Name is let in only if the password is right; one without only with `allow_anonymous true`. A client whose line is changed or removed is disconnected at the reload."),
     OptionSpec::special(
         "per_listener_settings",
         Scope::General,

@@ -1,0 +1,94 @@
+//! Reads the password files that a configuration names, each once, and gives every listener its own.
+//! A file that anybody may write is refused; one that others may read is warned of, as Mosquitto
+//! does.
+
+use halyard_core::auth;
+use halyard_core::auth::Authority;
+use halyard_core::auth::Users;
+use halyard_core::conf::ServerConfig;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+/// Reads the files into the listeners. Gives warnings, or all that is wrong.
+pub(crate) fn load_users(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String>> {
+    let mut files: BTreeMap<String, Option<Arc<Authority>>> = BTreeMap::new();
+    let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+    for listener in &mut config.listeners {
+        let Some(path) = &listener.password_file else { continue };
+        let known = files.entry(path.clone()).or_insert_with(|| {
+            let users = load(path, &mut warnings, &mut errors)?;
+            Some(Arc::new(Authority { users: Some(Arc::new(users)) }))
+        });
+        listener.engine.authority = known.clone();
+    }
+    if errors.is_empty() {
+        return Ok(warnings);
+    }
+    warnings.append(&mut errors);
+    Err(warnings)
+}
+
+fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Option<Users> {
+    let (text, mode) = match read(path) {
+        Ok(found) => found,
+        Err(error) => {
+            errors.push(format!("{path}: error: password_file: cannot read it: {error}"));
+            return None;
+        }
+    };
+    match written_by_others(path, mode) {
+        Ok(None) => {}
+        Ok(Some(warning)) => warnings.push(warning),
+        Err(error) => errors.push(error),
+    }
+    let parsed = auth::parse(path, &text);
+    for fault in &parsed.faults {
+        let list = if fault.is_error { &mut *errors } else { &mut *warnings };
+        list.push(fault.to_string());
+    }
+    if parsed.users.is_empty() && parsed.is_valid() {
+        warnings.push(format!("{path}:1: warning: password_file: there is no user in it"));
+    }
+    parsed.is_valid().then_some(parsed.users)
+}
+
+fn read(path: &str) -> io::Result<(Vec<u8>, u32)> {
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok((text, mode))
+}
+
+/// What to say about a secret file of these permissions: a warning, or why it is refused.
+fn written_by_others(path: &str, mode: u32) -> Result<Option<String>, String> {
+    let shown = mode & 0o777;
+    if mode & 0o002 != 0 {
+        return Err(format!(
+            "{path}: error: anybody may write the file (mode {shown:o}); run chmod 0600 {path}"
+        ));
+    }
+    Ok((mode & 0o077 != 0).then(|| {
+        format!(
+            "{path}: warning: others may read or write the file (mode {shown:o}); run chmod 0600 \
+             {path}"
+        )
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_decide_what_is_said() {
+        assert_eq!(written_by_others("p", 0o100_600), Ok(None));
+        assert!(written_by_others("p", 0o100_640).unwrap().unwrap().contains("chmod 0600"));
+        assert!(written_by_others("p", 0o100_604).unwrap().unwrap().contains("604"));
+        assert!(written_by_others("p", 0o100_666).unwrap_err().contains("anybody"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Answers the question who a client is. A password that was right before is known again by a keyed
+//! hash, at once; any other one is hashed by threads of their own, few and of low priority, behind a
+//! queue that has an end; who fails too often waits. Never stops a shard, never keeps or logs a
+//! password, and takes as long for a user who does not exist as for one who does.
+
+mod failures;
+mod files;
+pub(crate) mod hash;
+mod pool;
+mod recent;
+
+use crate::clock::Clock;
+use failures::Failures;
+pub(crate) use files::load_users;
+use halyard_core::auth::Credential;
+use halyard_core::auth::Denial;
+use halyard_core::auth::Grant;
+use halyard_core::auth::PasswordHash;
+use halyard_core::auth::Question;
+use halyard_core::auth::Secret;
+use halyard_core::auth::Users;
+use halyard_core::auth::Verdict;
+use halyard_core::conf::AuthConfig;
+use halyard_core::engine::AuthRequest;
+use halyard_core::engine::ConnectionId;
+use halyard_core::time::Instant;
+use pool::Pool;
+use recent::Recent;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// An answer for the shard that asked.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) conn: ConnectionId,
+    pub(crate) request: u32,
+    pub(crate) verdict: Verdict,
+}
+
+/// How an answer that takes its time reaches the shard that asked.
+pub(crate) type Reply = Arc<dyn Fn(Answer) + Send + Sync>;
+
+/// Stands for a user, a line and a password together.
+type Key = [u8; 32];
+
+/// Answers for all shards of a process.
+pub(crate) struct Authenticator {
+    key: hmac::Key,
+    state: Mutex<State>,
+    pool: Pool<Job>,
+}
+
+struct State {
+    right: Recent<Key, ()>,
+    failures: Failures,
+    /// Who waits for the hash of the same user and password.
+    waiting: BTreeMap<Key, Vec<Waiter>>,
+}
+
+/// A password to be hashed.
+struct Job {
+    key: Key,
+    hash: PasswordHash,
+    /// Whether the hash is that of the user, and not another's for the sake of the time it takes.
+    is_users: bool,
+    password: Secret,
+    grant: Arc<Grant>,
+}
+
+/// A client whose password is being hashed.
+struct Waiter {
+    conn: ConnectionId,
+    request: u32,
+    origin: failures::Origin,
+    reply: Reply,
+}
+
+impl Authenticator {
+    pub(crate) fn new(config: &AuthConfig, clock: Clock) -> io::Result<Arc<Self>> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let life = Duration::from_secs(config.cache_secs.into());
+        let entries = if config.cache_secs == 0 { 0 } else { config.cache_entries };
+        let state = State {
+            right: Recent::new(entries as usize, life),
+            failures: Failures::new(config.failures_per_address, config.failures_per_user),
+            waiting: BTreeMap::new(),
+        };
+        let pool = Pool::new(threads(config), config.queue as usize, clock);
+        Ok(Arc::new(Self { key, state: Mutex::new(state), pool }))
+    }
+
+    /// The verdict, if there is one at once; otherwise it comes by `reply`, and until then nobody
+    /// waits but the client itself.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        request: AuthRequest,
+        now: Instant,
+        reply: &Reply,
+    ) -> Option<Verdict> {
+        let AuthRequest { conn, request: number, peer, username, question, authority, .. } =
+            request;
+        let Question::Password(password) = question else {
+            return Some(Verdict::Denied(Denial::Credentials));
+        };
+        let name = username.unwrap_or_default();
+        let origin = failures::Origin::new(&self.key, &peer, &name);
+        let mut state = self.lock();
+        if state.failures.is_user_over(origin, now) {
+            return Some(Verdict::Denied(Denial::TooManyFailures));
+        }
+        let job = password
+            .zip(authority.users.as_ref())
+            .and_then(|(password, users)| self.job(&name, password, users));
+        let Some(job) = job else {
+            state.failures.note(origin, now);
+            return Some(Verdict::Denied(Denial::Credentials));
+        };
+        if job.is_users && state.right.touch(&job.key, now).is_some() {
+            return Some(granted(&job.grant));
+        }
+        if state.failures.is_address_over(origin, now) {
+            return Some(Verdict::Denied(Denial::TooManyFailures));
+        }
+        let waiter = Waiter { conn, request: number, origin, reply: Arc::clone(reply) };
+        let key = job.key;
+        if !state.waiting.contains_key(&key) {
+            let own = Arc::clone(self);
+            let is_taken = self.pool.put(job, move |job| own.verify(&job));
+            if !is_taken {
+                return Some(Verdict::Denied(Denial::Busy));
+            }
+        }
+        state.waiting.entry(key).or_default().push(waiter);
+        None
+    }
+
+    /// What there is to hash; `None` if there is no user at all.
+    fn job(&self, name: &str, password: Secret, users: &Users) -> Option<Job> {
+        let user = users.get(name);
+        let stand_in = users.stand_in(failures::number(&self.key, name.as_bytes()));
+        let hash = user.or(stand_in)?.hash.clone();
+        let credential = user.map_or(Credential::None, |user| Credential::User(user.fingerprint));
+        let key = key(&self.key, name, user.map_or(0, |user| user.fingerprint), &password);
+        let grant = Grant { username: Some(name.into()), credential, expires: None };
+        Some(Job { key, hash, is_users: user.is_some(), password, grant: Arc::new(grant) })
+    }
+
+    /// On a thread of the pool.
+    fn verify(&self, job: &Job) {
+        let is_right = hash::verify(&job.hash, job.password.expose()) && job.is_users;
+        let now = self.pool.now();
+        let waiters = {
+            let mut state = self.lock();
+            let waiters = state.waiting.remove(&job.key).unwrap_or_default();
+            if is_right {
+                state.right.put(job.key, (), now);
+            } else {
+                waiters.iter().for_each(|waiter| state.failures.note(waiter.origin, now));
+            }
+            waiters
+        };
+        for Waiter { conn, request, reply, .. } in waiters {
+            let verdict = match is_right {
+                true => granted(&job.grant),
+                false => Verdict::Denied(Denial::Credentials),
+            };
+            reply(Answer { conn, request, verdict });
+        }
+    }
+
+    /// Passwords that were hashed so far.
+    pub(crate) fn hashed(&self) -> u64 {
+        self.pool.done()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn granted(grant: &Arc<Grant>) -> Verdict {
+    Verdict::Granted { grant: Arc::clone(grant), data: Box::default() }
+}
+
+fn threads(config: &AuthConfig) -> usize {
+    let half = || std::thread::available_parallelism().map_or(1, |all| all.get() / 2).max(1);
+    config.threads.map_or_else(half, usize::from)
+}
+
+/// Of user, line and password, each with its length, so that none can pass for another.
+fn key(secret: &hmac::Key, name: &str, fingerprint: u64, password: &Secret) -> Key {
+    let mut context = hmac::Context::with_key(secret);
+    context.update(&(name.len() as u64).to_le_bytes());
+    context.update(name.as_bytes());
+    context.update(&fingerprint.to_le_bytes());
+    context.update(password.expose());
+    let mut key = [0; 32];
+    key.copy_from_slice(context.sign().as_ref());
+    key
+}

@@ -1,0 +1,30 @@
+//! The shard's part in finding out who a client is: the question goes to the authenticator, and the
+//! answer, at once or later, to the engine. Waits for nothing; what was read of a password is wiped.
+
+use super::shard::Shard;
+use crate::auth::Answer;
+use halyard_core::engine::AuthRequest;
+use halyard_core::engine::Input;
+use halyard_core::time::Instant;
+
+impl Shard {
+    /// Has questions of the engine answered.
+    pub(super) fn verify(&mut self, now: Instant, questions: Vec<Box<AuthRequest>>) {
+        if !questions.is_empty() {
+            self.arena.wipe();
+        }
+        for question in questions {
+            let (conn, request) = (question.conn, question.request);
+            if let Some(verdict) = self.auth.ask(*question, now, &self.reply) {
+                self.learned(now, Answer { conn, request, verdict });
+            }
+        }
+    }
+
+    /// Hands an answer to the engine.
+    pub(super) fn learned(&mut self, now: Instant, answer: Answer) {
+        let Answer { conn, request, verdict } = answer;
+        let input = Input::Authenticated { conn, request, verdict };
+        self.engine.handle(now, input, &mut self.effects);
+    }
+}
