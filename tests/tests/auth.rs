@@ -309,3 +309,26 @@ fn a_queue_that_is_full_refuses_and_serves_on() {
     assert_eq!(login(&broker, "ann", Some("ann"), "pass"), OK);
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn scram_proves_a_user_to_the_broker_and_the_broker_to_the_user() {
+    let folder = folder("scram");
+    let path = folder.join("passwd");
+    let file = path.to_str().unwrap();
+    let made = run(&["passwd", "-c", "-H", "scram-sha-256", "-b", file, "ann", "the pass"]);
+    assert_eq!(made.code, Some(0));
+    let text = format!("{}bob:{PASS}\n", fs::read_to_string(&path).unwrap());
+    let broker = Setup::default().config(CONFIG).file("passwd", &text).start();
+    let port = broker.mqtt().port().to_string();
+    for (user, password, is_right) in
+        [("ann", "the pass", true), ("ann", "the Pass", false), ("bob", "pass", false)]
+    {
+        let base = ["-h", "127.0.0.1", "-p", &port, "-t", "t", "-m", "m", "-V", "5", "-q", "1"];
+        let method = ["-D", "connect", "authentication-method", "SCRAM-SHA-256"];
+        let outcome =
+            run(&[&["pub"], &base[..], &method[..], &["-u", user, "-P", password]].concat());
+        assert_eq!(outcome.code == Some(0), is_right, "{user} {outcome:?}");
+    }
+    assert_eq!(hashed(&broker), 0, "no password was sent");
+    fs::remove_dir_all(folder).unwrap();
+}

@@ -101,6 +101,11 @@ impl Client {
         }
     }
 
+    /// What the next CONNECT carries as Authentication Data, where each needs its own.
+    pub fn set_authentication_data(&mut self, data: Vec<u8>) {
+        self.options.authentication_data = Some(data);
+    }
+
     /// Wants a connection, at once even if a later attempt was planned.
     pub fn connect(&mut self, sink: &mut Sink<'_>) {
         if matches!(self.state, State::Idle | State::Waiting { .. }) {

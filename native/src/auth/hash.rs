@@ -84,6 +84,7 @@ pub(crate) fn create(method: Method, password: &[u8]) -> Result<PasswordHash, St
 
 /// The keys that SCRAM makes of a password (RFC 5802 §3).
 pub(crate) struct ScramKeys {
+    pub(crate) client_key: Zeroizing<[u8; 32]>,
     pub(crate) stored_key: [u8; 32],
     pub(crate) server_key: [u8; 32],
 }
@@ -97,7 +98,7 @@ pub(crate) fn scram_keys(password: &[u8], salt: &[u8], iterations: u32) -> Optio
     let client_key = Zeroizing::new(array(hmac::sign(&key, b"Client Key").as_ref()));
     let stored_key = array(digest::digest(&digest::SHA256, &*client_key).as_ref());
     let server_key = array(hmac::sign(&key, b"Server Key").as_ref());
-    Some(ScramKeys { stored_key, server_key })
+    Some(ScramKeys { client_key, stored_key, server_key })
 }
 
 /// The 32 bytes of a SHA-256.

@@ -8,6 +8,7 @@ mod files;
 pub(crate) mod hash;
 mod pool;
 mod recent;
+pub(crate) mod scram;
 
 use crate::clock::Clock;
 use failures::Failures;
@@ -17,6 +18,7 @@ use halyard_core::auth::Denial;
 use halyard_core::auth::Grant;
 use halyard_core::auth::PasswordHash;
 use halyard_core::auth::Question;
+use halyard_core::auth::SCRAM_SHA_256;
 use halyard_core::auth::Secret;
 use halyard_core::auth::Users;
 use halyard_core::auth::Verdict;
@@ -140,6 +142,52 @@ impl Authenticator {
         }
         state.waiting.entry(key).or_default().push(waiter);
         None
+    }
+
+    /// Answers the first message of an exchange, which goes on with what it gives.
+    pub(crate) fn begin(
+        &self,
+        request: &AuthRequest,
+        method: &str,
+        first: &[u8],
+        now: Instant,
+    ) -> (Option<Box<scram::Server>>, Verdict) {
+        let name = scram::name_of(first).unwrap_or_default();
+        let origin = failures::Origin::new(&self.key, &request.peer, &name);
+        if self.lock().failures.is_user_over(origin, now) {
+            return (None, Verdict::Denied(Denial::TooManyFailures));
+        }
+        // A User Name besides is no other's.
+        let is_one = request.username.as_deref().is_none_or(|own| own.is_empty() || own == name);
+        let users = request.authority.users.as_ref().filter(|_| is_one && method == SCRAM_SHA_256);
+        let nonce = scram::nonce();
+        let begun = users
+            .zip(nonce)
+            .and_then(|(users, nonce)| scram::Server::begin(users, &self.key, first, &nonce));
+        let Some((exchange, data)) = begun else {
+            self.lock().failures.note(origin, now);
+            return (None, Verdict::Denied(Denial::Credentials));
+        };
+        (Some(Box::new(exchange)), Verdict::Continue { data: data.into() })
+    }
+
+    /// Checks the proof that ends an exchange.
+    pub(crate) fn end(
+        &self,
+        exchange: Option<Box<scram::Server>>,
+        request: &AuthRequest,
+        proof: &[u8],
+        now: Instant,
+    ) -> Verdict {
+        let Some(exchange) = exchange else { return Verdict::Denied(Denial::Credentials) };
+        let origin = failures::Origin::new(&self.key, &request.peer, exchange.name());
+        match exchange.finish(proof) {
+            Some((grant, last)) => Verdict::Granted { grant, data: last.into() },
+            None => {
+                self.lock().failures.note(origin, now);
+                Verdict::Denied(Denial::Credentials)
+            }
+        }
     }
 
     /// What there is to hash; `None` if there is no user at all.

@@ -3,6 +3,7 @@
 
 use super::io::Io;
 use super::listener::Admission;
+use crate::auth::scram;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::Peer;
 use halyard_core::engine::TransportEnd;
@@ -25,6 +26,8 @@ pub(super) struct Conn {
     pub(super) listener: u16,
     /// The engine wants no more bytes for now.
     pub(super) paused: bool,
+    /// An exchange of authentication that is under way.
+    pub(super) exchange: Option<Box<scram::Server>>,
     /// When the driver itself ends it; the engine has its own clocks.
     pub(super) deadline: Option<Instant>,
     /// Its place among the open connections.
@@ -84,6 +87,7 @@ impl Conn {
             stage,
             listener: admission.listener(),
             paused: false,
+            exchange: None,
             deadline: None,
             _admission: admission,
             io,

@@ -3,6 +3,8 @@
 
 use super::shard::Shard;
 use crate::auth::Answer;
+use halyard_core::auth::Question;
+use halyard_core::auth::Verdict;
 use halyard_core::engine::AuthRequest;
 use halyard_core::engine::Input;
 use halyard_core::time::Instant;
@@ -15,8 +17,24 @@ impl Shard {
         }
         for question in questions {
             let (conn, request) = (question.conn, question.request);
-            if let Some(verdict) = self.auth.ask(*question, now, &self.reply) {
+            if let Some(verdict) = self.verdict(now, question) {
                 self.learned(now, Answer { conn, request, verdict });
+            }
+        }
+    }
+
+    /// The answer, if there is one at once. A step of SCRAM is cheap: it needs no other thread.
+    fn verdict(&mut self, now: Instant, request: Box<AuthRequest>) -> Option<Verdict> {
+        match &request.question {
+            Question::Password(_) => self.auth.ask(*request, now, &self.reply),
+            Question::Begin { method, data } => {
+                let (exchange, verdict) = self.auth.begin(&request, method, data, now);
+                self.table.get(request.conn)?.exchange = exchange;
+                Some(verdict)
+            }
+            Question::Continue { data } => {
+                let exchange = self.table.get(request.conn)?.exchange.take();
+                Some(self.auth.end(exchange, &request, data, now))
             }
         }
     }

@@ -245,7 +245,18 @@ impl Args {
             ..Options::new(self.version, &self.client_id())
         };
         self.properties.connect(&mut options);
+        if self.scram().is_some() {
+            // It is proved, not sent.
+            options.password = None;
+        }
         options
+    }
+
+    /// User and password to be proved by SCRAM-SHA-256: its method was asked for, and the data of the
+    /// exchange was not given.
+    pub(super) fn scram(&self) -> Option<(&str, &[u8])> {
+        let asked = self.version.is_v5() && self.properties.asks_for_scram();
+        self.username.as_deref().zip(self.password.as_deref()).filter(|_| asked)
     }
 
     fn client_id(&self) -> String {

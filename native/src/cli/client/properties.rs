@@ -1,6 +1,7 @@
 //! `-D command identifier value`: MQTT 5.0 properties by name (§2.2.2.2), as mosquitto_pub and
 //! mosquitto_sub take them. Only names, types and where each may stand; never sends anything.
 
+use halyard_core::auth::SCRAM_SHA_256;
 use halyard_core::client::{Options, WillMessage};
 use halyard_core::packet::{PublishProperties, UserPropertiesBuf};
 use std::num::NonZeroU16;
@@ -195,6 +196,12 @@ impl Properties {
             }
         }
         buf
+    }
+
+    /// Whether CONNECT is to name SCRAM-SHA-256 and nothing says how it begins.
+    pub(super) fn asks_for_scram(&self) -> bool {
+        self.text(C::Connect, "authentication-method") == Some(SCRAM_SHA_256)
+            && self.text(C::Connect, "authentication-data").is_none()
     }
 
     /// Fills in what CONNECT carries.

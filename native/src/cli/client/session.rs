@@ -4,8 +4,10 @@
 use super::args::{Args, Verb};
 use super::trace::Trace;
 use super::transport::Transport;
+use crate::auth::scram;
 use crate::clock::Clock;
 use halyard_core::client::{Client, Event, Input};
+use halyard_core::packet::ReasonCode;
 use halyard_core::time::Instant;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,6 +26,14 @@ pub(super) struct Session<'a> {
     signals: UnixStream,
     /// Why the last attempt to connect failed.
     pub(super) connect_error: Option<String>,
+    /// The exchange of this connection, if its user is to be proved by one.
+    scram: Option<scram::Client>,
+}
+
+/// What the server said in an exchange.
+enum Said {
+    Challenge(Vec<u8>),
+    Last(Vec<u8>),
 }
 
 /// What a turn found besides the connection.
@@ -51,6 +61,7 @@ impl<'a> Session<'a> {
             trace: args.debug.then(|| Trace::new(args.version, args.verb == Verb::Sub)),
             signals,
             connect_error: None,
+            scram: None,
         })
     }
 
@@ -178,12 +189,25 @@ impl<'a> Session<'a> {
         sink: &mut dyn FnMut(Event<'_>),
         call: impl FnOnce(&mut Client, &mut dyn FnMut(Event<'_>)),
     ) {
-        let (mut open, mut close) = (false, false);
+        let (mut open, mut close, mut said) = (false, false, None);
+        let in_exchange = self.scram.is_some();
         call(&mut self.client, &mut |event| match event {
             Event::OpenTransport => open = true,
             Event::CloseTransport => close = true,
-            event => sink(event),
+            Event::Auth(auth) if in_exchange => {
+                said = Some(Said::Challenge(auth.data.unwrap_or_default().to_vec()));
+            }
+            event => {
+                if let Event::Connected(connack) = event {
+                    let last = connack.properties.authentication_data.unwrap_or_default();
+                    said = Some(Said::Last(last.to_vec()));
+                }
+                sink(event);
+            }
         });
+        if let (Some(said), true) = (said, in_exchange) {
+            self.hear(&said, sink);
+        }
         if close {
             self.push_output();
             if let Some(transport) = self.transport.take() {
@@ -196,6 +220,7 @@ impl<'a> Session<'a> {
         let now = self.now();
         match Transport::open(self.args) {
             Ok(transport) => {
+                self.begin_exchange();
                 self.transport = Some(transport);
                 if let Some(trace) = &mut self.trace {
                     trace.opened();
@@ -206,6 +231,39 @@ impl<'a> Session<'a> {
                 self.connect_error = Some(error);
                 self.client.handle(now, Input::TransportClosed, sink);
             }
+        }
+    }
+
+    /// Each connection proves its user anew.
+    fn begin_exchange(&mut self) {
+        let Some((name, password)) = self.args.scram() else { return };
+        let Some(nonce) = scram::nonce() else { return };
+        let (exchange, first) = scram::Client::begin(name, password, nonce);
+        self.scram = Some(exchange);
+        self.client.set_authentication_data(first);
+    }
+
+    /// Answers a challenge; at the end the server, too, has to have known the password.
+    fn hear(&mut self, said: &Said, sink: &mut dyn FnMut(Event<'_>)) {
+        let Some(exchange) = &mut self.scram else { return };
+        let now = self.clock.now();
+        let wrong = match said {
+            Said::Challenge(challenge) => match exchange.prove(challenge) {
+                Some(proof) => {
+                    let reason = ReasonCode::ContinueAuthentication;
+                    let sent = self.client.auth(now, reason, Some(&proof));
+                    sent.err().map(|error| error.to_string())
+                }
+                None => Some("the server's challenge is none of SCRAM-SHA-256".to_owned()),
+            },
+            Said::Last(last) if exchange.is_servers(last) => None,
+            Said::Last(_) => Some("the server does not know the password itself".to_owned()),
+        };
+        if let Some(wrong) = wrong {
+            self.connect_error = Some(wrong);
+            // Nothing that waits may reach a server that is not the one.
+            self.transport = None;
+            self.client.handle(now, Input::TransportClosed, sink);
         }
     }
 }
