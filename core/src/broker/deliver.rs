@@ -22,6 +22,10 @@ pub(super) struct Target {
     group: Option<u32>,
 }
 
+/// Another shard that a message goes to, the shared subscriptions it goes to there, and whether a
+/// Session that outlives the process may get it.
+pub(super) type Outward = (ShardId, Vec<Box<str>>, bool);
+
 /// Whom a message is meant for.
 struct Scope<'a> {
     /// Who published it, if that is a Session of this shard.
@@ -65,20 +69,21 @@ impl Broker {
         if stamp.is_some() {
             self.forward_to_all(&mut forwards);
         }
-        for (peer, groups) in forwards.drain(..) {
+        for (peer, groups, kept) in forwards.drain(..) {
             let message = self.store(stored, topic, publish, now);
             let tried = Vec::new();
-            self.forward(peer, Forward { message, plain: true, stamp, groups, tried }, outlet);
+            let forward = Forward { message, plain: true, stamp, groups, tried };
+            self.forward(peer, forward, kept, outlet);
         }
         self.forwards = forwards;
         any
     }
 
     /// A retained message goes to every shard, wanted or not.
-    fn forward_to_all(&self, forwards: &mut Vec<(ShardId, Vec<Box<str>>)>) {
+    fn forward_to_all(&self, forwards: &mut Vec<Outward>) {
         for peer in self.links.peers() {
-            if forwards.iter().all(|(known, _)| *known != peer) {
-                forwards.push((peer, Vec::new()));
+            if forwards.iter().all(|(known, ..)| *known != peer) {
+                forwards.push((peer, Vec::new(), false));
             }
         }
     }
@@ -122,7 +127,7 @@ impl Broker {
         qos: QoS,
         scope: &mut Scope<'_>,
         targets: &mut Vec<Target>,
-        forwards: &mut Vec<(ShardId, Vec<Box<str>>)>,
+        forwards: &mut Vec<Outward>,
         outlet: &mut impl Outlet,
     ) {
         self.fan_out += 1;
@@ -134,8 +139,10 @@ impl Broker {
                 Subscriber::Session(key) => (key, grant, None),
                 Subscriber::Peer(_) if !scope.origin => return,
                 Subscriber::Peer(peer) => {
-                    if forwards.iter().all(|(known, _)| *known != peer) {
-                        forwards.push((peer, Vec::new()));
+                    let kept = grant.identifier == super::link::KEPT;
+                    match forwards.iter_mut().find(|(known, ..)| *known == peer) {
+                        Some((.., also)) => *also |= kept,
+                        None => forwards.push((peer, Vec::new(), kept)),
                     }
                     return;
                 }
@@ -147,9 +154,12 @@ impl Broker {
                     match groups.choose(group, qos, scope.origin, sessions, room) {
                         Some(Choice::Member(key, grant)) => (key, grant, Some(group)),
                         Some(Choice::Shard(peer, name)) => {
-                            match forwards.iter_mut().find(|(known, _)| *known == peer) {
-                                Some((_, names)) => names.push(name),
-                                None => forwards.push((peer, vec![name])),
+                            match forwards.iter_mut().find(|(known, ..)| *known == peer) {
+                                Some((_, names, kept)) => {
+                                    names.push(name);
+                                    *kept = true;
+                                }
+                                None => forwards.push((peer, vec![name], true)),
                             }
                             return;
                         }
@@ -359,7 +369,7 @@ impl Broker {
             Some(Choice::Shard(peer, name)) => {
                 let (groups, tried) = (vec![name], Vec::new());
                 let forward = Forward { message, plain: false, stamp: None, groups, tried };
-                self.forward(peer, forward, outlet);
+                self.forward(peer, forward, true, outlet);
                 return;
             }
             None => {

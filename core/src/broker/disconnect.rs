@@ -137,7 +137,7 @@ impl Broker {
                 self.announce_group(full, outlet);
             } else {
                 self.tree.remove(full, Subscriber::Session(key));
-                self.unwant(full, outlet);
+                self.unwant(full, session.recorded.kept, outlet);
             }
         }
     }

@@ -171,6 +171,7 @@ impl Durable {
         if kept && recorded.number == 0 {
             self.sessions += 1;
             session.recorded.number = self.sessions;
+            session.recorded.kept = true;
         } else if !kept && session.will.is_some() {
             self.sessions += 1;
             session.recorded.will = self.sessions;
@@ -226,9 +227,14 @@ impl Durable {
         }
     }
 
+    /// Whether what is retained for this topic is written down: not what the broker says of itself.
+    pub(super) fn keeps(&self, topic: &str) -> bool {
+        self.on && !super::publish::is_reserved(topic)
+    }
+
     /// A topic of this shard is cleared.
     pub(super) fn cleared(&mut self, topic: &str, stamp: Option<StampOp>) {
-        if self.on {
+        if self.keeps(topic) {
             self.step(&Op::Cleared { topic, stamp });
         }
     }
@@ -300,6 +306,7 @@ impl Broker {
     /// Everything up to `lsn` of this engine is durable.
     pub(crate) fn durable(&mut self, lsn: u64, outlet: &mut impl super::Outlet) {
         self.durable.advance(lsn);
+        self.note_stored();
         self.release_held(outlet);
     }
 

@@ -26,7 +26,7 @@ impl Broker {
         }
         let own = self.config.shard;
         for (message, expires, stamp) in self.retained.entries() {
-            if stamp.shard == own {
+            if stamp.shard == own && self.durable.keeps(&message.topic) {
                 self.hold(&mut image.messages, message);
                 let entry = RetainedImage {
                     message: message.number,
@@ -37,8 +37,17 @@ impl Broker {
             }
         }
         for (topic, stamp) in self.links.tombstones() {
-            if stamp.shard == own && !self.retained.has(topic) {
+            if stamp.shard == own && !self.retained.has(topic) && self.durable.keeps(topic) {
                 image.tombstones.insert(topic.into(), stamp.op());
+            }
+        }
+        for (peer, outbox) in self.links.by_peer() {
+            if outbox.mark > 0 {
+                image.marks.insert(peer.0, outbox.mark);
+            }
+            for (seq, forward) in &outbox.kept {
+                self.hold(&mut image.messages, &forward.message);
+                image.outbox.entry(peer.0).or_default().push_back(forward.image(*seq));
             }
         }
         image

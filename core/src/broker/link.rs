@@ -3,6 +3,7 @@
 //! them, and credit so that no queue grows without bound. A link never blocks and never drops;
 //! draining one never waits for anything.
 
+use super::outbox::Outbox;
 use super::{Broker, Outlet, Subscriber, TimerKey};
 use crate::engine::ShardId;
 use crate::message::Message;
@@ -18,6 +19,8 @@ const BACKLOG_HIGH: u64 = 4 << 20;
 const BACKLOG_LOW: u64 = 1 << 20;
 /// What a message takes beside its own bytes.
 const OVERHEAD: u64 = 64;
+/// What the grant of a peer says if some of its subscribers outlive the process.
+pub(super) const KEPT: u32 = 1;
 /// Seconds between exchanges of counters while a tombstone lives.
 const CLOCK_SECS: u64 = 1;
 
@@ -29,13 +32,16 @@ pub struct LinkMessage {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Body {
-    /// The sender has subscribers for this filter, or no longer has.
-    Interest { filter: Box<str>, wanted: bool },
+pub(super) enum Body {
+    /// The sender has subscribers for this filter, or no longer has; and whether some of them
+    /// outlive the process.
+    Interest { filter: Box<str>, wanted: bool, kept: bool },
     /// So many members of a shared subscription are connected, or wait, at the sender.
     Members { group: Box<str>, online: u32, waiting: u32 },
-    /// A message.
-    Publish(Forward),
+    /// A message, and its number if it is kept until it is stored; else 0.
+    Publish(Forward, u64),
+    /// The sender has stored what it made of the receiver's messages up to this number.
+    Stored { seq: u64 },
     /// So many bytes have been handled.
     Credit { bytes: u64 },
     /// The counter, and whether the sender wants the receiver's.
@@ -55,6 +61,8 @@ pub(super) struct Forward {
     /// Shards that had no member left.
     pub(super) tried: Vec<ShardId>,
 }
+
+state!(Forward { message, plain, stamp, groups, tried });
 
 /// When and where a retained message was set or cleared: the greater one holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,17 +99,19 @@ struct Link {
     owed: u64,
     /// The greatest counter heard.
     heard: u64,
+    /// What may not be lost.
+    outbox: Outbox,
 }
 
-state!(Link { outstanding, owed, heard });
+state!(Link { outstanding, owed, heard, outbox });
 
 /// All links of a shard.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     clock: u64,
     peers: BTreeMap<ShardId, Link>,
-    /// Local plain subscriptions by filter.
-    interest: BTreeMap<Box<str>, u32>,
+    /// Local plain subscriptions by filter: how many, and how many of sessions that are kept.
+    interest: BTreeMap<Box<str>, (u32, u32)>,
     /// Topics that were cleared, until no older retained message can come.
     tombstones: BTreeMap<Box<str>, Stamp>,
     /// Publishers that are not read until there is credit.
@@ -131,7 +141,33 @@ impl Links {
 
     pub(super) fn footprint(&self) -> u64 {
         let names = self.interest.keys().chain(self.tombstones.keys());
-        names.map(|name| 48 + name.len() as u64).sum()
+        let kept = self.peers.values().map(|link| link.outbox.footprint()).sum::<u64>();
+        names.map(|name| 48 + name.len() as u64).sum::<u64>() + kept
+    }
+
+    /// What is kept for a peer.
+    pub(super) fn outbox(&mut self, peer: ShardId) -> Option<&mut Outbox> {
+        self.peers.get_mut(&peer).map(|link| &mut link.outbox)
+    }
+
+    /// What is kept for each peer.
+    pub(super) fn outboxes(&mut self) -> impl Iterator<Item = &mut Outbox> {
+        self.peers.values_mut().map(|link| &mut link.outbox)
+    }
+
+    /// What is kept for each peer.
+    pub(super) fn all_outboxes(&self) -> impl Iterator<Item = &Outbox> {
+        self.peers.values().map(|link| &link.outbox)
+    }
+
+    /// What is kept for each peer, by peer.
+    pub(super) fn by_peer(&self) -> impl Iterator<Item = (ShardId, &Outbox)> {
+        self.peers.iter().map(|(peer, link)| (*peer, &link.outbox))
+    }
+
+    /// Stamps from now on are greater than `counter`.
+    pub(super) fn go_on_after(&mut self, counter: u64) {
+        self.clock = self.clock.max(counter);
     }
 
     /// Every topic that was cleared, and its stamp.
@@ -146,7 +182,7 @@ impl Links {
 }
 
 impl Broker {
-    fn link(&mut self, peer: ShardId, body: Body, outlet: &mut impl Outlet) {
+    pub(super) fn link(&mut self, peer: ShardId, body: Body, outlet: &mut impl Outlet) {
         self.links.clock += 1;
         outlet.link(peer, LinkMessage { clock: self.links.clock, body });
     }
@@ -164,25 +200,30 @@ impl Broker {
     }
 
     /// A plain subscription to `filter` begins; the first is announced.
-    pub(super) fn want(&mut self, filter: &str, outlet: &mut impl Outlet) {
+    pub(super) fn want(&mut self, filter: &str, kept: bool, outlet: &mut impl Outlet) {
         if self.links.is_single() {
             return;
         }
-        let count = self.links.interest.entry(filter.into()).or_insert(0);
-        *count += 1;
-        if *count == 1 {
-            let body = Body::Interest { filter: filter.into(), wanted: true };
+        let (all, of_kept) = self.links.interest.entry(filter.into()).or_insert((0, 0));
+        *all += 1;
+        *of_kept += u32::from(kept);
+        if *all == 1 || kept && *of_kept == 1 {
+            let body = Body::Interest { filter: filter.into(), wanted: true, kept };
             self.link_all(&body, outlet);
         }
     }
 
     /// A plain subscription to `filter` ends; the last is withdrawn.
-    pub(super) fn unwant(&mut self, filter: &str, outlet: &mut impl Outlet) {
-        let Some(count) = self.links.interest.get_mut(filter) else { return };
-        *count -= 1;
-        if *count == 0 {
+    pub(super) fn unwant(&mut self, filter: &str, kept: bool, outlet: &mut impl Outlet) {
+        let Some((all, of_kept)) = self.links.interest.get_mut(filter) else { return };
+        *all -= 1;
+        *of_kept -= u32::from(kept);
+        let (wanted, last_kept) = (*all > 0, kept && *of_kept == 0);
+        if !wanted {
             self.links.interest.remove(filter);
-            let body = Body::Interest { filter: filter.into(), wanted: false };
+        }
+        if !wanted || last_kept {
+            let body = Body::Interest { filter: filter.into(), wanted, kept: false };
             self.link_all(&body, outlet);
         }
     }
@@ -213,12 +254,19 @@ impl Broker {
         }
     }
 
-    /// Sends a message to a peer.
-    pub(super) fn forward(&mut self, peer: ShardId, forward: Forward, outlet: &mut impl Outlet) {
+    /// Sends a message to a peer; `kept` says that a Session that outlives the process may get it.
+    pub(super) fn forward(
+        &mut self,
+        peer: ShardId,
+        forward: Forward,
+        kept: bool,
+        outlet: &mut impl Outlet,
+    ) {
+        let seq = self.keep_for(peer, &forward, kept);
         if let Some(link) = self.links.peers.get_mut(&peer) {
             link.outstanding += forward.message.weight() + OVERHEAD;
         }
-        self.link(peer, Body::Publish(forward), outlet);
+        self.link(peer, Body::Publish(forward, seq), outlet);
     }
 
     /// Stops reading from a publisher while a link has too much on its way, or the journal.
@@ -246,21 +294,26 @@ impl Broker {
         link.heard = link.heard.max(message.clock);
         self.links.clock = self.links.clock.max(message.clock);
         match message.body {
-            Body::Interest { filter, wanted: true } => {
-                self.tree.insert(&filter, Subscriber::Peer(peer), super::Grant::default());
+            Body::Interest { filter, wanted: true, kept } => {
+                let identifier = if kept { KEPT } else { 0 };
+                let grant = super::Grant { identifier, ..super::Grant::default() };
+                self.tree.insert(&filter, Subscriber::Peer(peer), grant);
             }
-            Body::Interest { filter, wanted: false } => {
+            Body::Interest { filter, wanted: false, .. } => {
                 self.tree.remove(&filter, Subscriber::Peer(peer));
             }
             Body::Members { group, online, waiting } => {
                 self.members_at(peer, &group, online, waiting);
             }
-            Body::Publish(forward) => {
+            Body::Publish(forward, seq) => {
                 if let Some(link) = self.links.peers.get_mut(&peer) {
                     link.owed += forward.message.weight() + OVERHEAD;
                 }
-                self.forwarded(now, forward, outlet);
+                if self.is_news(peer, seq) {
+                    self.forwarded(now, forward, outlet);
+                }
             }
+            Body::Stored { seq } => self.peer_stored(peer, seq),
             Body::Credit { bytes } => self.credited(peer, bytes, outlet),
             Body::Clock { answer } => {
                 if answer {
@@ -338,7 +391,7 @@ impl Broker {
             groups: vec![group],
             tried,
         };
-        self.forward(peer, forward, outlet);
+        self.forward(peer, forward, true, outlet);
     }
 
     /// A retained topic was cleared under `stamp`; peers may not have heard of it yet.
@@ -364,7 +417,7 @@ impl Broker {
         let (own, retained, durable) = (self.config.shard, &self.retained, &mut self.durable);
         self.links.tombstones.retain(|topic, stamp| {
             let stays = stamp.counter >= heard;
-            if !stays && stamp.shard == own && !retained.has(topic) {
+            if !stays && stamp.shard == own && !retained.has(topic) && durable.keeps(topic) {
                 durable.cleared(topic, None);
             }
             stays

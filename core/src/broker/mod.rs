@@ -13,6 +13,7 @@ mod expiry;
 mod image;
 mod limits;
 mod link;
+mod outbox;
 mod publish;
 mod pump;
 mod retained;
@@ -174,7 +175,7 @@ pub(crate) struct Broker {
     /// Numbers each fan-out; with a Session's mark it finds overlapping subscriptions.
     fan_out: u64,
     targets: Vec<Target>,
-    forwards: Vec<(ShardId, Vec<Box<str>>)>,
+    forwards: Vec<deliver::Outward>,
     /// Whether the message in hand goes to several subscribers, so that frames are worth sharing.
     sharing: bool,
     sys: sys::Sys,
@@ -269,6 +270,7 @@ impl Broker {
         self.durable.follow(now, wall);
         self.budget = u64::from(self.config.broker.turn_budget_bytes);
         self.give_credit(outlet);
+        self.tell_stored(outlet);
         self.end_watch(now);
         for _ in 0..self.pending.len() {
             let Some(key) = self.pending.pop_front() else { break };
@@ -281,7 +283,7 @@ impl Broker {
 
     /// Whether something waits for the next turn.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || self.owes_credit()
+        !self.pending.is_empty() || self.owes_credit() || self.owes_stored()
     }
 
     /// The configuration changes for all that comes.

@@ -185,7 +185,7 @@ impl Broker {
                 (own, bound) => own.or(bound),
             };
             self.retained.insert(Arc::clone(message), expires, stamp);
-            if stamp.shard == self.config.shard && self.durable.is_on() {
+            if stamp.shard == self.config.shard && self.durable.keeps(&message.topic) {
                 self.durable.put(message);
                 let expires = expires.map(|at| self.durable.wall(at));
                 let (topic, message) = (&*message.topic, message.number);

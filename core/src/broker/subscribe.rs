@@ -84,7 +84,8 @@ impl Broker {
             self.stats.subscriptions += 1;
             self.stats.shared_subscriptions += u64::from(parsed.share.is_some());
             if parsed.share.is_none() {
-                self.want(&filter, outlet);
+                let kept = self.session(key).is_some_and(|session| session.recorded.kept);
+                self.want(&filter, kept, outlet);
             }
         }
         let owed = match options.retain_handling {
@@ -197,7 +198,8 @@ impl Broker {
             }
             self.announce_group(&full, outlet);
         } else {
-            self.unwant(&filter, outlet);
+            let kept = self.session(key).is_some_and(|session| session.recorded.kept);
+            self.unwant(&filter, kept, outlet);
             self.tree.remove(&filter, Subscriber::Session(key));
         }
         ReasonCode::Success

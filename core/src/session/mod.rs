@@ -61,11 +61,13 @@ pub(crate) struct Recorded {
     pub(crate) number: u32,
     /// The number under which its Will alone does.
     pub(crate) will: u32,
+    /// Whether it outlived the process when it began: so its subscriptions count for other shards.
+    pub(crate) kept: bool,
     /// The last batch that says something about it.
     pub(crate) lsn: u64,
 }
 
-state!(Recorded { number, will, lsn });
+state!(Recorded { number, will, kept, lsn });
 
 /// A Session.
 #[derive(Clone, Debug)]
