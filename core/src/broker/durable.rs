@@ -80,6 +80,16 @@ impl Durable {
         self.on
     }
 
+    /// Takes over the numbers of sessions that an earlier process gave.
+    pub(super) const fn go_on_after(&mut self, sessions: u32) {
+        self.sessions = sessions;
+    }
+
+    /// When the wall clock shows `wall` milliseconds; the start of the process if that was before.
+    pub(super) const fn instant(&self, wall: u64) -> Instant {
+        Instant(wall.saturating_mul(1000).saturating_sub(self.origin_us))
+    }
+
     pub(super) fn follow(&mut self, now: Instant, wall: WallClock) {
         let origin = wall.0.saturating_mul(1000).saturating_sub(now.0);
         if origin.abs_diff(self.origin_us) >= STEP_US {

@@ -269,6 +269,17 @@ impl Broker {
         self.link(peer, Body::Publish(forward, seq), outlet);
     }
 
+    /// Sends a message that is kept already to its peer once more.
+    pub(super) fn forward_again(
+        &mut self,
+        peer: ShardId,
+        forward: Forward,
+        seq: u64,
+        outlet: &mut impl Outlet,
+    ) {
+        self.link(peer, Body::Publish(forward, seq), outlet);
+    }
+
     /// Stops reading from a publisher while a link has too much on its way, or the journal.
     pub(super) fn hold_if_over(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
         let limit = self.config.broker.journal_backlog;

@@ -16,6 +16,7 @@ mod link;
 mod outbox;
 mod publish;
 mod pump;
+mod recover;
 mod retained;
 mod shared;
 mod stats;

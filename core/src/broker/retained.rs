@@ -88,6 +88,11 @@ impl Retained {
         (rows, next)
     }
 
+    /// The stamp of the message for this topic.
+    pub(super) fn stamp(&self, topic: &str) -> Option<Stamp> {
+        self.by_topic.get(topic).map(|entry| entry.stamp)
+    }
+
     /// Whether there is a message for this topic.
     pub(super) fn has(&self, topic: &str) -> bool {
         self.by_topic.get(topic).is_some()
@@ -216,6 +221,17 @@ impl Broker {
         if known.is_some_and(|known| known.shard == own) {
             self.durable.cleared(topic, None);
         }
+    }
+
+    /// A retained message of an earlier process.
+    pub(super) fn retained_is(
+        &mut self,
+        message: Arc<Message>,
+        expires: Option<Instant>,
+        stamp: Stamp,
+    ) {
+        self.retained.insert(message, expires, stamp);
+        self.retained_changed();
     }
 
     fn retained_changed(&mut self) {

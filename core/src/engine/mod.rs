@@ -11,6 +11,7 @@ mod input;
 mod intake;
 mod observer;
 mod outlet;
+mod recover;
 mod withheld;
 
 pub use crate::broker::{Counter, CounterKind, Drops, LinkMessage, Stats};
@@ -23,6 +24,8 @@ pub use config::{Config, shard_of};
 pub use effect::{CloseReason, Effect};
 pub use input::{ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
 pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen, SessionEnd};
+
+pub use recover::{Recovered, recover};
 
 use crate::arena::Arena;
 use crate::broker::{Broker, Ending, TimerKey};

@@ -74,6 +74,11 @@ impl Incoming {
         }
     }
 
+    /// What an earlier process had received and not released.
+    pub(crate) fn recovered(ids: impl Iterator<Item = PacketId>) -> Self {
+        Self { ids: ids.map(|id| (id, false)).collect(), counted: 0 }
+    }
+
     /// What is received and not released, ascending.
     pub(crate) fn ids(&self) -> impl Iterator<Item = PacketId> {
         self.ids.iter().map(|entry| entry.0)

@@ -84,7 +84,32 @@ pub(crate) struct Outgoing {
 
 state!(Outgoing { inflight, last_id, allocations, counted, bytes, resent });
 
+impl InFlightState {
+    /// Of a delivery that waits for its first acknowledgement.
+    pub(crate) fn of(delivery: Delivery) -> Self {
+        if delivery.qos == crate::packet::QoS::ExactlyOnce {
+            Self::Publish2(delivery)
+        } else {
+            Self::Publish1(delivery)
+        }
+    }
+}
+
 impl Outgoing {
+    /// Exchanges of an earlier process, in order; all are to be taken up again.
+    pub(crate) fn recovered(flights: Vec<(PacketId, InFlightState)>) -> Self {
+        let mut outgoing = Self { allocations: 65_535, ..Self::default() };
+        for (id, state) in flights {
+            if let InFlightState::Publish1(delivery) | InFlightState::Publish2(delivery) = &state {
+                outgoing.bytes += delivery.message.weight();
+            }
+            outgoing.last_id = id.get();
+            // Number 0: the identifiers may have come round any number of times since.
+            outgoing.inflight.push_back(InFlight { id, number: 0, counted: false, state });
+        }
+        outgoing
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.inflight.len()
     }
@@ -114,11 +139,7 @@ impl Outgoing {
     pub(crate) fn start(&mut self, id: PacketId, delivery: Delivery) {
         self.bytes += delivery.message.weight();
         self.counted += 1;
-        let state = if delivery.qos == crate::packet::QoS::ExactlyOnce {
-            InFlightState::Publish2(delivery)
-        } else {
-            InFlightState::Publish1(delivery)
-        };
+        let state = InFlightState::of(delivery);
         let number = self.allocations;
         self.inflight.push_back(InFlight { id, number, counted: true, state });
         self.resent += 1;
