@@ -139,11 +139,7 @@ impl Broker {
                 Subscriber::Session(key) => (key, grant, None),
                 Subscriber::Peer(_) if !scope.origin => return,
                 Subscriber::Peer(peer) => {
-                    let kept = grant.identifier == super::link::KEPT;
-                    match forwards.iter_mut().find(|(known, ..)| *known == peer) {
-                        Some((.., also)) => *also |= kept,
-                        None => forwards.push((peer, Vec::new(), kept)),
-                    }
+                    add_outward(forwards, peer, None, grant.identifier == super::link::KEPT);
                     return;
                 }
                 Subscriber::Group(group) => {
@@ -154,13 +150,7 @@ impl Broker {
                     match groups.choose(group, qos, scope.origin, sessions, room) {
                         Some(Choice::Member(key, grant)) => (key, grant, Some(group)),
                         Some(Choice::Shard(peer, name)) => {
-                            match forwards.iter_mut().find(|(known, ..)| *known == peer) {
-                                Some((_, names, kept)) => {
-                                    names.push(name);
-                                    *kept = true;
-                                }
-                                None => forwards.push((peer, vec![name], true)),
-                            }
+                            add_outward(forwards, peer, Some(name), true);
                             return;
                         }
                         None => return,
@@ -392,6 +382,17 @@ impl Broker {
         let mut stored = Some(Arc::clone(&message));
         let publish = message.publish(now);
         self.deliver(now, &message.topic, &publish, &target, &mut stored, outlet);
+    }
+}
+
+/// Notes that a message goes to another shard.
+fn add_outward(forwards: &mut Vec<Outward>, peer: ShardId, group: Option<Box<str>>, kept: bool) {
+    match forwards.iter_mut().find(|(known, ..)| *known == peer) {
+        Some((_, groups, also)) => {
+            groups.extend(group);
+            *also |= kept;
+        }
+        None => forwards.push((peer, group.into_iter().collect(), kept)),
     }
 }
 
