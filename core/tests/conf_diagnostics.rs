@@ -166,7 +166,7 @@ fn what_is_not_meant_warns() {
         ),
         (
             "autosave_interval 5",
-            "autosave_interval: it has no effect: only the store of `persistence true` needs it",
+            "autosave_interval: it has no effect: the store saves every change at once",
         ),
     ] {
         let parsed = read(text);

@@ -18,6 +18,7 @@ use halyard_core::conf::Scope;
 use halyard_core::conf::ServerConfig;
 use halyard_core::conf::SocketDomain;
 use halyard_core::conf::Status;
+use halyard_core::conf::SyncMode;
 use halyard_core::conf::options;
 
 type Change<T> = fn(&mut T);
@@ -32,6 +33,7 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("global_max_clients -1", |_| {}),
     ("global_max_connections 8", |b| b.max_connections = Some(8)),
     ("global_max_connections 0", |_| {}),
+    ("journal_backlog 65536", |b| b.journal_backlog = 65_536),
     ("max_client_id_length 23", |b| b.max_client_id_bytes = 23),
     ("max_connect_size 4096", |b| b.max_connect_size = 4096),
     ("max_inflight_bytes 9", |b| b.max_inflight_bytes = 9),
@@ -102,6 +104,11 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
         s.log.types = LogTypes::NONE.with(LogType::Error).with(LogType::Subscribe);
     }),
     ("password_file /etc/a b", |s| s.listeners[0].password_file = Some("/etc/a b".into())),
+    ("persistence_allow_shared true", |s| s.store.allow_shared = true),
+    ("persistence_location /a b", |s| s.store.location = Some("/a b".into())),
+    ("persistence_sync interval", |s| s.store.sync = SyncMode::Interval),
+    ("persistence_sync never", |s| s.store.sync = SyncMode::Never),
+    ("persistence_sync_interval 20", |s| s.store.sync_interval_millis = 20),
     ("pid_file /run/a b.pid", |s| s.pid_file = Some("/run/a b.pid".into())),
     ("set_tcp_nodelay false", |s| s.set_tcp_nodelay = false),
     ("user root", |s| s.user = Some("root".into())),

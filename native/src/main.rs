@@ -9,6 +9,7 @@ mod metrics;
 mod process;
 mod server;
 mod settings;
+mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

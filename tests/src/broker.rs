@@ -271,7 +271,7 @@ impl Drop for Broker {
 }
 
 /// A new folder of our own.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("halyard-test-{}-{count}", std::process::id());

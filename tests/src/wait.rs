@@ -23,3 +23,10 @@ pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// The time as the library counts it: since the first call.
+pub fn clock_now() -> halyard_core::time::Instant {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let micros = START.get_or_init(Instant::now).elapsed().as_micros();
+    halyard_core::time::Instant(u64::try_from(micros).unwrap_or(u64::MAX))
+}

@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub auth: AuthConfig,
     /// The log.
     pub log: LogConfig,
+    /// Where and how `broker.persistence` is done.
+    pub store: StoreConfig,
     /// Where the process identifier is written; `None` = nowhere.
     pub pid_file: Option<String>,
     /// The user to become when started as root; `None` = `mosquitto` or `nobody`, as Mosquitto does.
@@ -177,6 +179,31 @@ pub enum SocketDomain {
     Ipv6,
 }
 
+/// The store of a broker with persistence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The folder that it makes its own in; `None` = where the process was started.
+    pub location: Option<String>,
+    /// What an acknowledgement waits for.
+    pub sync: SyncMode,
+    /// Milliseconds after which the disk has what was written, in the mode `interval`.
+    pub sync_interval_millis: u32,
+    /// Whether others than the owner may have rights to its files.
+    pub allow_shared: bool,
+}
+
+/// `persistence_sync`: what must have happened to a record before its acknowledgement goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncMode {
+    /// The disk has it: it survives a loss of power.
+    #[default]
+    Always,
+    /// The system has it: it survives the end of the process. The disk gets it after a time.
+    Interval,
+    /// The system has it, and the disk gets it when the system likes.
+    Never,
+}
+
 /// What the log writes, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
@@ -284,6 +311,7 @@ impl ServerConfig {
             local_only: true,
             auth: AuthConfig::default(),
             log: LogConfig::default(),
+            store: StoreConfig::default(),
             pid_file: None,
             user: None,
             set_tcp_nodelay: true,
@@ -306,6 +334,17 @@ impl Listener {
             max_connections: None,
             admin: AdminConfig::default(),
             websockets_origin: Vec::new(),
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            location: None,
+            sync: SyncMode::Always,
+            sync_interval_millis: 1000,
+            allow_shared: false,
         }
     }
 }

@@ -13,7 +13,9 @@
 
 mod batch;
 mod disk;
+mod fold;
 mod image;
+mod load;
 mod output;
 mod partition;
 mod record;
@@ -24,10 +26,12 @@ mod writer;
 
 pub use batch::{Batch, Lsn};
 pub use disk::{Disk, DiskError};
+pub use fold::{Folded, Job, fold};
 pub use image::{
     DeliveryImage, FlightImage, ForwardImage, Held, Image, RetainedImage, SessionImage, ShardImage,
     WillImage,
 };
+pub use load::{Place, load};
 pub use output::Piece;
 pub use record::{
     AttachedOp, BadRecord, DeliveryOp, FORMAT, ForwardOp, Op, StampOp, WillOp, decode_message,

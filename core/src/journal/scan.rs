@@ -41,6 +41,8 @@ pub struct Cut {
 pub struct Scanned {
     /// The base that was read.
     pub base: Option<FileName>,
+    /// How long the base is.
+    pub base_len: u64,
     /// The segments with records in them, and how long each is, in order. All of them are closed.
     pub segments: Vec<(FileName, u64)>,
     /// A torn tail, if there is one.
@@ -114,6 +116,27 @@ pub fn scan<D: Disk>(
     Ok(scan.found)
 }
 
+/// Reads a base and closed segments anew, which are whole or damaged.
+pub(super) fn read_closed<D: Disk>(
+    disk: &mut D,
+    base: Option<FileName>,
+    segments: &[(FileName, u64)],
+    take: &mut dyn FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<(), ScanError> {
+    let mut scan = Scan { disk, take, found: Scanned::default() };
+    if let Some(base) = base {
+        scan.base(base)?;
+    }
+    for (name, len) in segments {
+        let (header, mut window) = open(scan.disk, *name)?;
+        let walk = walk(&header, &mut window, scan.take)?;
+        if walk.end != *len {
+            return Err(damaged(*name, walk.end, "it is not what was written and read before"));
+        }
+    }
+    Ok(())
+}
+
 struct Scan<'a, D: Disk> {
     disk: &'a mut D,
     take: &'a mut dyn FnMut(Entry<'_>) -> Result<(), String>,
@@ -161,6 +184,7 @@ impl<D: Disk> Scan<'_, D> {
         self.found.epoch = self.found.epoch.max(header.epoch);
         self.found.batches += walk.frames;
         self.found.bytes += walk.end;
+        self.found.base_len = walk.end;
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use super::batch::Lsn;
 use super::disk::{Disk, DiskError};
+use super::fold::{Folded, Job};
 use super::scan::Scanned;
 use super::segment::{FRAME, FileName, Frame, HEADER, Header, Kind, Position, padded};
 use crate::rng::Rng;
@@ -50,6 +51,8 @@ pub struct Writer<D: Disk> {
     appended: Vec<(u16, Lsn)>,
     /// Segments that get no more records, with their lengths, in order.
     closed: Vec<(FileName, u64)>,
+    /// The base, with its length.
+    base: Option<(FileName, u64)>,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,7 @@ impl<D: Disk> Writer<D> {
             durable,
             appended: Vec::new(),
             closed: scanned.segments.clone(),
+            base: scanned.base.map(|name| (name, scanned.base_len)),
         };
         writer.prepare()?;
         Ok(writer)
@@ -123,6 +127,13 @@ impl<D: Disk> Writer<D> {
             self.buffer.clear();
         }
         Ok(())
+    }
+
+    /// Writes what was appended, and says up to which record of each engine that is: for those who
+    /// ask no more of durability than that the process may die.
+    pub fn write(&mut self) -> Result<Vec<(u16, Lsn)>, DiskError> {
+        self.flush()?;
+        Ok(std::mem::take(&mut self.appended))
     }
 
     /// Makes all that was appended durable, and says up to which record of each engine that is.
@@ -167,9 +178,34 @@ impl<D: Disk> Writer<D> {
         &self.closed
     }
 
-    /// Takes closed segments off the list, up to this one: a base stands for them.
-    pub fn folded(&mut self, base: FileName) {
-        self.closed.retain(|(name, _)| name.seq() > base.seq());
+    /// Closes the segment in use, if there is another, so that it can be folded.
+    pub fn turn_over(&mut self) -> Result<(), DiskError> {
+        if self.end() > HEADER as u64 && !self.ready.is_empty() {
+            self.roll()?;
+        }
+        Ok(())
+    }
+
+    /// What can be folded now; `None` if nothing can, or it is not worth its while: the closed
+    /// segments are smaller than `least` or than the base. With a `least` of 0 it is always worth it.
+    pub fn job(&mut self, least: u64) -> Option<Job> {
+        let bytes: u64 = self.closed.iter().map(|(_, len)| len).sum();
+        let base = self.base.map_or(0, |(_, len)| len);
+        if self.closed.is_empty() || (least > 0 && bytes < least.max(base)) {
+            return None;
+        }
+        Some(Job {
+            base: self.base.map(|(name, _)| name),
+            segments: self.closed.clone(),
+            epoch: self.layout.epoch,
+            seed: self.rng.next_u64(),
+        })
+    }
+
+    /// A new base stands for closed segments: they are gone.
+    pub fn folded(&mut self, folded: Folded) {
+        self.closed.retain(|(name, _)| name.seq() > folded.base.seq());
+        self.base = Some((folded.base, folded.len));
     }
 
     /// The disk, for what is not written in order.

@@ -76,6 +76,9 @@ impl Shard {
                     let input = Input::Link { peer, message };
                     self.engine.handle(now, input, &mut self.effects);
                 }
+                Mail::Durable(lsn) => {
+                    self.engine.handle(now, Input::Durable { lsn }, &mut self.effects);
+                }
                 Mail::Ask { from, request, ask } => self.asked(now, from, request, ask),
                 Mail::Told { from, request, told } => self.told(now, from, request, told),
                 Mail::Log(lines) => {
@@ -112,9 +115,20 @@ impl Shard {
 
     /// Does what the engine asks for, but for closing, which comes after writing.
     pub(super) fn perform(&mut self, now: Instant) {
+        self.store_records();
         while !self.effects.is_empty() {
             let questions = self.obey();
             self.verify(now, questions);
+            self.store_records();
+        }
+    }
+
+    /// Before any link message leaves: a journal never holds an effect without its cause.
+    fn store_records(&mut self) {
+        if let Some(store) = &self.store
+            && let Some(batch) = self.engine.take_records()
+        {
+            store.put(batch);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::auth::Answer;
 use crate::settings::Settings;
 use halyard_core::engine::LinkMessage;
 use halyard_core::engine::ShardId;
+use halyard_core::journal::Lsn;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -25,6 +26,8 @@ pub(super) enum Mail {
     Ask { from: ShardId, request: u64, ask: Ask },
     /// The answer to such a question of ours.
     Told { from: ShardId, request: u64, told: Told },
+    /// Our records up to this one are durable.
+    Durable(Lsn),
     /// A configuration was read anew.
     Reconfigure(Arc<Settings>),
     /// Lines of the log to publish, with the ends of their topics.

@@ -14,6 +14,7 @@ mod listener;
 mod mailbox;
 mod notify;
 mod pages;
+mod restore;
 mod run;
 mod shard;
 mod table;

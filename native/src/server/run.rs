@@ -11,19 +11,20 @@ use super::mailbox::Mail;
 use super::mailbox::Mailbox;
 use super::notify::Notifier;
 use super::notify::Pulse;
+use super::restore::Restored;
 use super::shard::Shard;
 use super::table::Table;
 use super::timer::Timer;
 use super::wake::Ready;
 use crate::auth::Authenticator;
 use crate::auth::Reply;
-use crate::clock;
 use crate::clock::Clock;
 use crate::log::Lines;
 use crate::log::Log;
 use crate::log::LogType;
 use crate::metrics::DriverStats;
 use crate::settings::Settings;
+use crate::store::Store;
 use halyard_core::conf::Address;
 use halyard_core::conf::Listener;
 use halyard_core::conf::Protocol;
@@ -37,6 +38,7 @@ use tokio::runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
 /// Shards of the broker. Each is to get a thread of its own (`worker_threads`).
@@ -58,6 +60,9 @@ pub(crate) struct Server<'a> {
 struct Shards {
     mailboxes: Arc<[Mailbox]>,
     tasks: JoinSet<()>,
+    store: Option<Store>,
+    /// Says why the store failed, if it does.
+    failures: UnboundedReceiver<String>,
 }
 
 impl Server<'_> {
@@ -66,10 +71,15 @@ impl Server<'_> {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
-            let shards = self.start()?;
+            let mut shards = self.start()?;
             let version = env!("CARGO_PKG_VERSION");
             self.log.line(LogType::Information, format_args!("halyard version {version} running"));
-            self.obey(&mut signals, shards).await
+            let outcome = self.obey(&mut signals, &mut shards).await;
+            if let Some(store) = shards.store {
+                store.close();
+            }
+            // It may have failed at the very end.
+            outcome.and_then(|()| shards.failures.try_recv().map_or(Ok(()), store_failed))
         })
     }
 
@@ -81,10 +91,13 @@ impl Server<'_> {
         let mailboxes: Arc<[Mailbox]> =
             queues.iter().map(|ready| Mailbox::new(Arc::clone(ready))).collect();
         let auth = Authenticator::new(&settings.config.auth, self.clock)?;
+        let Restored { engines, store, failures } = self.restore(&settings, &mailboxes)?;
         let mut tasks = JoinSet::new();
-        for (ready, number) in queues.into_iter().zip(0..) {
+        for ((ready, engine), number) in queues.into_iter().zip(engines).zip(0..) {
             let shards = Arc::clone(&mailboxes);
-            let shard = self.shard(ShardId(number), ready, shards, &settings, &counts, &auth)?;
+            let mut shard =
+                self.shard((ShardId(number), engine), ready, shards, &settings, &counts, &auth)?;
+            shard.store = store.as_ref().map(|store| store.inlet(number));
             // It polls all its sockets in one go: what limits it is the budget of its turn.
             tasks.spawn(tokio::task::unconstrained(shard));
         }
@@ -92,12 +105,12 @@ impl Server<'_> {
         self.log.publish_by(Box::new(move |lines| {
             first.first().map_or(0, |mailbox| mailbox.put_log(lines))
         }));
-        Ok(Shards { mailboxes, tasks })
+        Ok(Shards { mailboxes, tasks, store, failures })
     }
 
     fn shard(
         &self,
-        number: ShardId,
+        (number, engine): (ShardId, Engine<Lines>),
         ready: Arc<Ready>,
         shards: Arc<[Mailbox]>,
         settings: &Arc<Settings>,
@@ -116,13 +129,6 @@ impl Server<'_> {
             limits,
             log.clone(),
         )?;
-        let engine = Engine::new(
-            Arc::new(settings.engine(number, shards.len())),
-            clock::seed(),
-            clock.now(),
-            Clock::wall(),
-            Lines::new(log.clone(), self.places()),
-        );
         let mailboxes = Arc::clone(&shards);
         let reply: Reply = Arc::new(move |answer| {
             mailboxes[usize::from(number.0)].put(Mail::Authenticated(answer));
@@ -143,6 +149,7 @@ impl Server<'_> {
             effects: Vec::new(),
             closing: Vec::new(),
             stopping: false,
+            store: None,
             driver: DriverStats::new(self.settings.config.listeners.len()),
             asks: Asks::default(),
             auth: Arc::clone(auth),
@@ -151,7 +158,7 @@ impl Server<'_> {
     }
 
     /// Where each listener listens, for the log.
-    fn places(&self) -> Arc<[String]> {
+    pub(super) fn places(&self) -> Arc<[String]> {
         let place = |index: usize| {
             let mut sockets = self.bound.iter();
             sockets.find(|bound| usize::from(bound.index) == index).map(|bound| bound.place.clone())
@@ -162,7 +169,7 @@ impl Server<'_> {
     }
 
     /// Does what signals ask for, until the shards have ended; fails if one ends unasked.
-    async fn obey(&self, signals: &mut Signals, mut shards: Shards) -> io::Result<()> {
+    async fn obey(&self, signals: &mut Signals, shards: &mut Shards) -> io::Result<()> {
         let notifier = Notifier::new();
         notifier.ready();
         let mut pulse = Pulse::default();
@@ -176,6 +183,7 @@ impl Server<'_> {
                 _ = shards.tasks.join_next() => {
                     return Err(io::Error::other("a shard ended by an error of the program"));
                 }
+                Some(text) = shards.failures.recv() => return store_failed(text),
             };
             match order {
                 Order::Stop(name) => {
@@ -185,10 +193,11 @@ impl Server<'_> {
                 }
                 Order::Reload => {
                     notifier.reloading();
-                    self.reload(&shards);
+                    self.reload(shards);
                     notifier.ready();
                 }
                 Order::Rotate => self.log.reopen(),
+                Order::Save => self.save(shards),
                 Order::Nothing(name) => self.log.line(
                     LogType::Notice,
                     format_args!("{name} received: there is nothing to do for it."),
@@ -208,8 +217,21 @@ impl Server<'_> {
                     Some(Err(error)) => return Err(io::Error::other(error)),
                 },
                 order = signals.next() => if let Order::Stop(_) = order { return Ok(()) },
+                Some(text) = shards.failures.recv() => return store_failed(text),
             }
         }
+    }
+
+    /// In Mosquitto: save now. Here all is saved already; what can be done is to fold it.
+    fn save(&self, shards: &Shards) {
+        let text = match &shards.store {
+            Some(store) => {
+                store.fold();
+                "SIGUSR1 received: everything is in the store already; it is being folded."
+            }
+            None => "SIGUSR1 received: there is nothing to save, `persistence` is off.",
+        };
+        self.log.line(LogType::Notice, format_args!("{text}"));
     }
 
     fn reload(&self, shards: &Shards) {
@@ -223,6 +245,7 @@ impl Server<'_> {
         self.log.line(LogType::Notice, format_args!("Reloading config."));
         let outcome = (self.reload)().and_then(|mut settings| {
             self.keep_listeners(&mut settings);
+            settings.config.broker.persistence = self.settings.config.broker.persistence;
             self.log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
             Ok(Arc::new(settings))
         });
@@ -266,6 +289,11 @@ async fn rest(time: Option<Duration>) {
     }
 }
 
+/// The store failed: nothing more may be acknowledged.
+fn store_failed(text: String) -> io::Result<()> {
+    Err(io::Error::other(format!("the store failed: {text}")))
+}
+
 /// What the sockets of a listener depend on.
 const fn socket(
     listener: &Listener,
@@ -280,6 +308,7 @@ enum Order {
     Reload,
     /// Open the files of the log anew.
     Rotate,
+    Save,
     Nothing(&'static str),
 }
 
@@ -309,7 +338,7 @@ impl Signals {
             _ = self.terminate.recv() => Order::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Order::Stop("SIGINT"),
             _ = self.hangup.recv() => Order::Reload,
-            _ = self.user1.recv() => Order::Nothing("SIGUSR1"),
+            _ = self.user1.recv() => Order::Save,
             _ = self.user2.recv() => Order::Nothing("SIGUSR2"),
             _ = self.rotate.recv() => Order::Rotate,
         }

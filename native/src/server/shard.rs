@@ -19,6 +19,7 @@ use crate::log::Lines;
 use crate::log::Log;
 use crate::metrics::DriverStats;
 use crate::settings::Settings;
+use crate::store::Inlet;
 use halyard_core::engine::CloseReason;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::Effect;
@@ -57,6 +58,8 @@ pub(super) struct Shard {
     /// Answers who a client is, here or by `reply`.
     pub(super) auth: Arc<Authenticator>,
     pub(super) reply: Reply,
+    /// The way to the store, with `persistence true`.
+    pub(super) store: Option<Inlet>,
     pub(super) driver: DriverStats,
     pub(super) asks: Asks,
 }

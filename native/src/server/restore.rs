@@ -1,0 +1,90 @@
+//! The engines of a broker that starts: new ones, or with `persistence true` those that the store
+//! remembers. Everything is durable, and the store runs, before anybody is let in.
+
+use super::mailbox::Mail;
+use super::mailbox::Mailbox;
+use super::run::Server;
+use crate::clock;
+use crate::clock::Clock;
+use crate::log::Lines;
+use crate::log::LogType;
+use crate::settings::Settings;
+use crate::store;
+use crate::store::Note;
+use crate::store::Store;
+use halyard_core::engine::Config;
+use halyard_core::engine::Engine;
+use halyard_core::engine::ShardId;
+use halyard_core::journal::Room;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::unbounded_channel;
+
+/// What a broker starts with.
+pub(super) struct Restored {
+    /// In the order of the shards.
+    pub(super) engines: Vec<Engine<Lines>>,
+    pub(super) store: Option<Store>,
+    /// Says why the store failed, if it does.
+    pub(super) failures: UnboundedReceiver<String>,
+}
+
+impl Server<'_> {
+    /// Makes the engines of all shards.
+    pub(super) fn restore(
+        &self,
+        settings: &Settings,
+        mailboxes: &Arc<[Mailbox]>,
+    ) -> io::Result<Restored> {
+        let (failed, failures) = unbounded_channel();
+        let places = self.places();
+        let lines = || Lines::new(self.log.clone(), Arc::clone(&places));
+        let shards = u16::try_from(mailboxes.len()).unwrap_or(u16::MAX);
+        let configs: Vec<Arc<Config>> = (0..shards)
+            .map(|shard| Arc::new(settings.engine(ShardId(shard), mailboxes.len())))
+            .collect();
+        if !settings.config.broker.persistence {
+            let engine = |config| {
+                Engine::new(config, clock::seed(), self.clock.now(), Clock::wall(), lines())
+            };
+            let engines = configs.into_iter().map(engine).collect();
+            return Ok(Restored { engines, store: None, failures });
+        }
+        let config = &settings.config.store;
+        let found = store::open(config, self.clock, &self.log).map_err(io::Error::other)?;
+        let epoch = found.image.epoch + 1;
+        let key = clock::seed();
+        let mut bytes = vec![halyard_core::journal::FORMAT];
+        halyard_core::journal::Op::Start { epoch, shards, wall: Clock::wall().0, key }
+            .encode(&mut bytes);
+        let records =
+            vec![(0, halyard_core::journal::Batch { lsn: halyard_core::journal::Lsn(0), bytes })];
+        let engine = |config| Engine::new(config, key, self.clock.now(), Clock::wall(), lines());
+        let engines = configs.into_iter().map(engine).collect();
+        let log = self.log.clone();
+        let mailboxes = Arc::clone(mailboxes);
+        let tell = Box::new(move |note| match note {
+            Note::Durable { shard, lsn } => {
+                if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
+                    mailbox.put(Mail::Durable(lsn));
+                }
+            }
+            Note::Room(room) => {
+                let text = match room {
+                    Room::Ample => "Store: there is room on the disk again.",
+                    Room::Short => {
+                        "Store: the disk is full. What is in flight still finds room; new messages \
+                         of QoS 1 and 2, subscriptions and sessions are refused until there is room."
+                    }
+                };
+                log.line(LogType::Error, format_args!("{text}"));
+            }
+            // Who listens is gone only when the process is ending anyway.
+            Note::Failed(text) => drop(failed.send(text)),
+        });
+        let store = found.start(config, epoch, &records, self.clock, &self.log, tell);
+        let store = store.map_err(io::Error::other)?;
+        Ok(Restored { engines, store: Some(store), failures })
+    }
+}

@@ -1,0 +1,269 @@
+//! The one commit thread: takes what all shards have handed over, appends it, syncs once for all of
+//! them, and says to each up to where it is durable. The sync under way is the batching window;
+//! there is no artificial delay. After a failed write or sync it says nothing more and ends.
+
+use super::compact::Order;
+use crate::clock::Clock;
+use halyard_core::conf::SyncMode;
+use halyard_core::journal::Batch;
+use halyard_core::journal::Disk;
+use halyard_core::journal::DiskError;
+use halyard_core::journal::Folded;
+use halyard_core::journal::Lsn;
+use halyard_core::journal::Room;
+use halyard_core::journal::Writer;
+use halyard_core::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Bytes of closed segments that are worth folding.
+const FOLD_LEAST: u64 = 64 << 20;
+/// How often a full disk is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What the thread tells the rest of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// A shard's records up to this one are durable.
+    Durable { shard: u16, lsn: Lsn },
+    /// Whether the disk has room.
+    Room(Room),
+    /// The disk failed: the process must end, and acknowledge nothing more.
+    Failed(String),
+}
+
+/// What goes to the thread.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    called: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    batches: VecDeque<(u16, Batch)>,
+    stop: bool,
+    /// Somebody asks for a fold.
+    fold: bool,
+    /// What came of the fold under way.
+    folded: Option<Result<Option<Folded>, String>>,
+    asleep: bool,
+}
+
+/// What the thread finds when it looks.
+struct Found {
+    stop: bool,
+    fold: bool,
+    folded: Option<Result<Option<Folded>, String>>,
+}
+
+impl Queue {
+    /// Hands over records of a shard.
+    pub(super) fn put(&self, shard: u16, batch: Batch) {
+        let mut inner = self.lock();
+        inner.batches.push_back((shard, batch));
+        self.call(inner);
+    }
+
+    /// The thread ends once all is durable.
+    pub(super) fn stop(&self) {
+        let mut inner = self.lock();
+        inner.stop = true;
+        self.call(inner);
+    }
+
+    /// All that is closed, and what is in use so far, is folded.
+    pub(super) fn fold(&self) {
+        let mut inner = self.lock();
+        inner.fold = true;
+        self.call(inner);
+    }
+
+    /// A fold is over: done, given up for now, or failed.
+    pub(super) fn folded(&self, outcome: Result<Option<Folded>, String>) {
+        let mut inner = self.lock();
+        inner.folded = Some(outcome);
+        self.call(inner);
+    }
+
+    /// Whether nothing that takes time should be done any more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stop
+    }
+
+    fn call(&self, mut inner: MutexGuard<'_, Inner>) {
+        if std::mem::take(&mut inner.asleep) {
+            drop(inner);
+            self.called.notify_one();
+        }
+    }
+
+    /// Waits for something to do, at most so long. Moves batches to `into`.
+    fn wait(&self, into: &mut VecDeque<(u16, Batch)>, at_most: Option<Duration>) -> Found {
+        let mut inner = self.lock();
+        let called = |inner: &Inner| {
+            !inner.batches.is_empty() || inner.stop || inner.fold || inner.folded.is_some()
+        };
+        if !called(&inner) {
+            inner.asleep = true;
+            let idle = |inner: &mut Inner| !called(inner);
+            inner = match at_most {
+                None => self.called.wait_while(inner, idle).unwrap_or_else(PoisonError::into_inner),
+                Some(time) => {
+                    let waited = self.called.wait_timeout_while(inner, time, idle);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            inner.asleep = false;
+        }
+        into.append(&mut inner.batches);
+        let fold = std::mem::take(&mut inner.fold);
+        Found { stop: inner.stop, fold, folded: inner.folded.take() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What runs on the thread.
+pub(super) struct Committer<D: Disk> {
+    pub(super) writer: Writer<D>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) mode: SyncMode,
+    /// How long what was written may stay unsynced, in the mode `interval`.
+    pub(super) interval: Duration,
+    pub(super) tell: Box<dyn Fn(Note) + Send>,
+    /// Not appended yet.
+    pub(super) waiting: VecDeque<(u16, Batch)>,
+    pub(super) room: Room,
+    pub(super) clock: Clock,
+    /// Since when something is written and not synced, in the mode `interval`.
+    pub(super) unsynced: Option<Instant>,
+    /// The way to the thread that folds.
+    pub(super) jobs: mpsc::Sender<Order>,
+    /// Whether it has something to do.
+    pub(super) folding: bool,
+    /// Whether somebody asked for a fold that has not begun.
+    pub(super) asked: bool,
+}
+
+impl<D: Disk> Committer<D> {
+    /// Works until told to stop or the disk fails.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.work() {
+            (self.tell)(Note::Failed(error.to_string()));
+            return;
+        }
+        if let Err(error) = self.writer.close() {
+            (self.tell)(Note::Failed(error.to_string()));
+        }
+    }
+
+    fn work(&mut self) -> Result<(), DiskError> {
+        loop {
+            let patience = self.patience();
+            let found = self.queue.wait(&mut self.waiting, patience);
+            self.append()?;
+            self.commit()?;
+            let full_before = self.room == Room::Short;
+            self.look_for_room()?;
+            // On a full disk what waits was promised to nobody.
+            if found.stop && (self.waiting.is_empty() || self.room == Room::Short) {
+                return Ok(());
+            }
+            if let Some(outcome) = found.folded {
+                self.folding = false;
+                match outcome {
+                    Ok(Some(folded)) => self.writer.folded(folded),
+                    Ok(None) => {}
+                    Err(text) => {
+                        let file = "closed segments".into();
+                        return Err(DiskError::Failed { what: "fold", file, text });
+                    }
+                }
+            }
+            self.asked |= found.fold || (self.room == Room::Short && !full_before);
+            self.fold()?;
+        }
+    }
+
+    /// Begins to fold, if there is enough to fold or somebody asked.
+    fn fold(&mut self) -> Result<(), DiskError> {
+        if self.folding {
+            return Ok(());
+        }
+        let asked = std::mem::take(&mut self.asked);
+        if asked {
+            self.writer.turn_over()?;
+        }
+        let least = if asked { 0 } else { FOLD_LEAST };
+        if let Some(job) = self.writer.job(least) {
+            // Without the thread there is no folding; that it panicked it has said itself.
+            self.folding = self.jobs.send((job, self.room == Room::Short)).is_ok();
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do if nobody calls.
+    fn patience(&self) -> Option<Duration> {
+        let sync = match (self.mode, self.unsynced) {
+            (SyncMode::Interval, Some(since)) => {
+                Some((since + self.interval).since(self.clock.now()))
+            }
+            _ => None,
+        };
+        let full = self.room == Room::Short || !self.waiting.is_empty();
+        sync.into_iter().chain(full.then_some(LOOK_AGAIN)).min()
+    }
+
+    /// Appends what waits, as far as there is room.
+    fn append(&mut self) -> Result<(), DiskError> {
+        while let Some((shard, batch)) = self.waiting.front() {
+            match self.writer.append(*shard, batch.lsn, &batch.bytes) {
+                Ok(()) => {}
+                Err(DiskError::Full { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Makes what was appended as durable as the mode promises, and says so.
+    fn commit(&mut self) -> Result<(), DiskError> {
+        let durable = match self.mode {
+            SyncMode::Always => self.writer.sync()?,
+            SyncMode::Interval | SyncMode::Never => self.writer.write()?,
+        };
+        let any = !durable.is_empty();
+        for (shard, lsn) in durable {
+            (self.tell)(Note::Durable { shard, lsn });
+        }
+        if self.mode == SyncMode::Interval {
+            let now = self.clock.now();
+            if any {
+                self.unsynced.get_or_insert(now);
+            }
+            if self.unsynced.is_some_and(|since| since + self.interval <= now) {
+                self.writer.sync()?;
+                self.unsynced = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_for_room(&mut self) -> Result<(), DiskError> {
+        let room = self.writer.prepare()?;
+        if std::mem::replace(&mut self.room, room) != room {
+            (self.tell)(Note::Room(room));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The store of a broker with `persistence true` (DESIGN §5): opens the folder, reads the journal,
+//! and runs the one commit thread and the one that folds. What the records mean is the core's.
+
+mod commit;
+mod compact;
+mod files;
+
+pub(crate) use commit::Note;
+
+use crate::clock;
+use crate::clock::Clock;
+use crate::log::Log;
+use crate::log::LogType;
+use commit::Committer;
+use commit::Queue;
+use compact::Compactor;
+use files::Files;
+use halyard_core::conf::StoreConfig;
+use halyard_core::conf::SyncMode;
+use halyard_core::journal::Batch;
+use halyard_core::journal::Image;
+use halyard_core::journal::Layout;
+use halyard_core::journal::Scanned;
+use halyard_core::journal::Writer;
+use halyard_core::journal::load;
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Bytes of a segment.
+const SEGMENT: u64 = 64 << 20;
+/// Segments that stand ready behind the one in use: the next one, and the reserve.
+const READY: usize = 2;
+/// The name of our folder in `persistence_location`.
+const FOLDER: &str = "halyard";
+/// Stands above `persistence_location`, as in Mosquitto.
+const LOCATION_VARIABLE: &str = "MOSQUITTO_PERSISTENCE_LOCATION";
+
+/// A journal that was read.
+pub(crate) struct Found {
+    files: Files,
+    scanned: Scanned,
+    /// What its records amount to; empty for a new one.
+    pub(crate) image: Image<Arc<[u8]>>,
+}
+
+/// The store of a running broker.
+pub(crate) struct Store {
+    queue: Arc<Queue>,
+    commit: JoinHandle<()>,
+    compact: JoinHandle<()>,
+}
+
+/// A shard's way to the store.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    queue: Arc<Queue>,
+    shard: u16,
+}
+
+impl Inlet {
+    /// Hands over the records of a turn.
+    pub(crate) fn put(&self, batch: Batch) {
+        self.queue.put(self.shard, batch);
+    }
+}
+
+/// Takes the folder and reads the journal. The error is for the one who starts the broker.
+pub(crate) fn open(config: &StoreConfig, clock: Clock, log: &Log) -> Result<Found, String> {
+    let location = std::env::var_os(LOCATION_VARIABLE).map(PathBuf::from);
+    let location = location.or_else(|| config.location.as_ref().map(PathBuf::from));
+    let folder = location.unwrap_or_else(|| PathBuf::from(".")).join(FOLDER);
+    let started = clock.now();
+    let mut files = Files::open(&folder, config.allow_shared)?;
+    let (scanned, image) = load(&mut files, &mut |_, bytes| Arc::from(bytes)).map_err(|error| {
+        format!(
+            "{}: the store cannot be read: {error}. Nothing was changed. Put a copy of the folder \
+             in its place, or move it away to begin without what it holds",
+            folder.display(),
+        )
+    })?;
+    let took = clock.now().since(started);
+    say_what_was_read(log, &folder.display(), &scanned, &image, took);
+    log.line(LogType::Information, format_args!("{}", promise(config)));
+    Ok(Found { files, scanned, image })
+}
+
+/// What an acknowledgement promises.
+fn promise(config: &StoreConfig) -> String {
+    let short_of_power = |when: &str| {
+        format!(
+            "Store: what is acknowledged survives the end of this process, but not a loss of \
+             power: the disk gets it {when} (persistence_sync)."
+        )
+    };
+    match config.sync {
+        SyncMode::Always => "Store: what is acknowledged survives a loss of power.".into(),
+        SyncMode::Interval => short_of_power(&format!("every {} ms", config.sync_interval_millis)),
+        SyncMode::Never => short_of_power("when the system likes"),
+    }
+}
+
+fn say_what_was_read(
+    log: &Log,
+    folder: &dyn fmt::Display,
+    scanned: &Scanned,
+    image: &Image<Arc<[u8]>>,
+    took: Duration,
+) {
+    if let Some(cut) = scanned.cut {
+        log.line(
+            LogType::Notice,
+            format_args!(
+                "Store: {folder}/{} ends in an unfinished write at byte {}, as after a loss of \
+                 power. It was not acknowledged and is cut off.",
+                cut.file, cut.at
+            ),
+        );
+    }
+    let shards = &image.shards;
+    let sessions: usize = shards.iter().map(|shard| shard.sessions.len()).sum();
+    let retained: usize = shards.iter().map(|shard| shard.retained.len()).sum();
+    let all = shards.iter().flat_map(|shard| shard.sessions.values());
+    let messages: usize = all.map(|session| session.queue.len() + session.inflight.len()).sum();
+    log.line(
+        LogType::Information,
+        format_args!(
+            "Store {folder}: {sessions} sessions with {messages} messages and {retained} retained \
+             messages restored from {:.1} MB in {:.2} s.",
+            scanned.bytes as f64 / 1e6,
+            took.as_secs_f64()
+        ),
+    );
+}
+
+impl Found {
+    /// Goes on with the journal: makes `records` durable, then starts the threads. What they have
+    /// to say goes to `tell`.
+    pub(crate) fn start(
+        self,
+        config: &StoreConfig,
+        epoch: u32,
+        records: &[(u16, Batch)],
+        clock: Clock,
+        log: &Log,
+        tell: Box<dyn Fn(Note) + Send>,
+    ) -> Result<Store, String> {
+        let Self { files, scanned, image } = self;
+        // Messages are the engines' by now.
+        drop(image);
+        let text = |error: &dyn fmt::Display| format!("the store cannot be written: {error}");
+        let layout = Layout { segment: SEGMENT, ready: READY, seed: clock::seed(), epoch };
+        let writer = Writer::open(files.clone(), &scanned, layout);
+        let mut writer = writer.map_err(|error| text(&error))?;
+        for (shard, batch) in records {
+            let appended = writer.append(*shard, batch.lsn, &batch.bytes);
+            appended.map_err(|error| text(&error))?;
+        }
+        writer.sync().map_err(|error| text(&error))?;
+        let queue = Arc::new(Queue::default());
+        let (compactor, jobs) = Compactor::new(files, Arc::clone(&queue), clock, log.clone());
+        let committer = Committer {
+            writer,
+            queue: Arc::clone(&queue),
+            mode: config.sync,
+            interval: Duration::from_millis(config.sync_interval_millis.into()),
+            tell,
+            waiting: VecDeque::new(),
+            room: halyard_core::journal::Room::Ample,
+            clock,
+            unsynced: None,
+            jobs,
+            folding: false,
+            asked: false,
+        };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let thread = thread::Builder::new().name(name.into()).spawn(run);
+            thread.map_err(|error| text(&error))
+        };
+        let compact = spawn("compact", Box::new(|| compactor.run()))?;
+        let commit = spawn("commit", Box::new(|| committer.run()))?;
+        Ok(Store { queue, commit, compact })
+    }
+}
+
+impl Store {
+    /// A shard's way in.
+    pub(crate) fn inlet(&self, shard: u16) -> Inlet {
+        Inlet { queue: Arc::clone(&self.queue), shard }
+    }
+
+    /// Folds all there is, now.
+    pub(crate) fn fold(&self) {
+        self.queue.fold();
+    }
+
+    /// Makes all that was handed over durable, and ends the threads.
+    pub(crate) fn close(self) {
+        self.queue.stop();
+        // A thread that panicked has said so.
+        let _ = self.commit.join();
+        let _ = self.compact.join();
+    }
+}
