@@ -43,6 +43,7 @@ impl Source {
                 session: self.batches,
                 client_id: &client_id,
                 username: None,
+                is_owned: false,
                 version: Version::V5,
                 listener: 0,
                 mount: None,
