@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs, unreachable_pub)]
 
+pub mod access;
 mod arena;
 pub mod auth;
 mod broker;

@@ -4,6 +4,7 @@
 use crate::packet::{Publish, PublishProperties, QoS, UserPropertiesBuf, Will};
 use crate::state::{Opaque, RestoreError, Sink, Source, State, state};
 use crate::time::Instant;
+use std::sync::Arc;
 
 /// A message outside of any packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +23,24 @@ pub struct Message {
     pub received: Instant,
     /// Properties that travel with it; none is the common case.
     pub properties: Option<Box<MessageProperties>>,
+    /// Who published it, where that may matter later: of a retained message.
+    pub origin: Option<Box<Origin>>,
 }
 
-state!(Message { number, topic, payload, qos, retain, received, properties });
+state!(Message { number, topic, payload, qos, retain, received, properties, origin });
+
+/// Who published a message, as access lists know him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Client Identifier.
+    pub client_id: Arc<str>,
+    /// User Name.
+    pub username: Option<Box<str>>,
+    /// Index of the listener.
+    pub listener: u16,
+}
+
+state!(Origin { client_id, username, listener });
 
 /// The properties of a message that are forwarded unchanged (§3.3.2.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +107,7 @@ impl Message {
             retain: publish.retain,
             received: now,
             properties: MessageProperties::of_publish(&publish.properties),
+            origin: None,
         }
     }
 
@@ -112,6 +129,7 @@ impl Message {
             retain: will.retain,
             received: now,
             properties: properties.boxed(),
+            origin: None,
         }
     }
 

@@ -227,3 +227,14 @@ fn two_listeners_at_one_address_are_an_error() {
     quiet("allow_anonymous true\nlistener 0 127.0.0.1\nlistener 0 127.0.0.1\n");
     assert!(!read("listener 0 /a\nlistener 0 /a").is_valid());
 }
+
+#[test]
+fn each_listener_has_its_own_access_list_with_per_listener_settings() {
+    let config = quiet(
+        "per_listener_settings true\nlistener 1883\nallow_anonymous true\nacl_file /a\nlistener \
+         1884\nallow_anonymous true\n",
+    );
+    assert_eq!(config.acl_file, None);
+    let files: Vec<_> = config.listeners.iter().map(|one| one.acl_file.as_deref()).collect();
+    assert_eq!(files, [Some("/a"), None]);
+}

@@ -24,10 +24,12 @@ use halyard_core::conf::options;
 type Change<T> = fn(&mut T);
 
 const BROKER: &[(&str, Change<BrokerConfig>)] = &[
+    ("acl_check_subscribe true", |b| b.acl_check_subscribe = true),
     ("allow_zero_length_clientid false", |b| b.allow_zero_length_clientid = false),
     ("auto_id_prefix x y", |b| b.auto_id_prefix = "x y".into()),
     ("clientid_owner none", |b| b.sessions_have_owners = false),
     ("clientid_prefixes a b", |b| b.clientid_prefixes = Some("a b".into())),
+    ("check_retain_source false", |b| b.check_retain_source = false),
     ("connect_timeout 3", |b| b.connect_timeout_secs = 3),
     ("global_max_clients 7", |b| b.max_clients = Some(7)),
     ("global_max_clients -1", |_| {}),
@@ -83,6 +85,7 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("auth_failures_per_user 0", |s| s.auth.failures_per_user = 0),
     ("auth_queue 7", |s| s.auth.queue = 7),
     ("auth_threads 3", |s| s.auth.threads = Some(3)),
+    ("acl_file /etc/acl", |s| s.acl_file = Some("/etc/acl".into())),
     ("connection_messages false", |s| s.log.connection_messages = false),
     ("log_dest none", |s| s.log.destinations.clear()),
     ("log_dest stdout unbuffered\nlog_dest syslog", |s| {

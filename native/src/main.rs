@@ -1,6 +1,7 @@
 //! The `halyard` binary: a thin dispatcher. With no verb, or with an option first, it is the broker;
 //! each verb has a file of its own under `cli`.
 
+mod access;
 mod auth;
 mod cli;
 mod clock;

@@ -1,6 +1,7 @@
 //! What the process runs with: the configuration, where it came from, and what should be known about
 //! it. The configuration itself is `halyard_core::conf`'s; files are read here.
 
+use crate::access;
 use crate::auth;
 use crate::log;
 use halyard_core::conf;
@@ -153,7 +154,15 @@ fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String>
 /// Reads and checks the files that the configuration names, into it. Both answers are for people:
 /// warnings, or everything that is wrong.
 fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String>> {
-    auth::load_users(config)
+    let mut lines = Vec::new();
+    let mut is_valid = true;
+    for outcome in [auth::load_users(config), access::load(config)] {
+        is_valid &= outcome.is_ok();
+        match outcome {
+            Ok(found) | Err(found) => lines.extend(found),
+        }
+    }
+    if is_valid { Ok(lines) } else { Err(lines) }
 }
 
 /// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.
@@ -161,14 +170,15 @@ fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
     let mut strict = Listener::local(0, Protocol::Mqtt).engine;
     strict.allow_anonymous = config.listeners.iter().all(|other| other.engine.allow_anonymous);
     let password_file = config.listeners.iter().find_map(|other| other.password_file.clone());
+    let acl_file = config.listeners.iter().find_map(|other| other.acl_file.clone());
     if config.local_only && !ports.is_empty() {
         config.listeners.clear();
     }
     for port in ports {
         let local = Listener::local(*port, Protocol::Mqtt);
         let (engine, place) = (strict.clone(), format!("-p {port}"));
-        let password_file = password_file.clone();
-        config.listeners.push(Listener { engine, password_file, place, ..local });
+        let (password_file, acl_file) = (password_file.clone(), acl_file.clone());
+        config.listeners.push(Listener { engine, password_file, acl_file, place, ..local });
     }
 }
 

@@ -19,15 +19,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("packet", &[]),
     ("codec", &["packet"]),
     ("topic", &[]),
+    ("access", &["topic"]),
     ("auth", &[]),
-    ("conf", &["auth"]),
+    ("conf", &["access", "auth"]),
     ("websocket", &[]),
     // The key of a session and the names of `engine::input`; nothing that acts.
     ("connection", &["auth", "codec", "packet", "engine", "session"]),
-    ("session", &["packet"]),
+    ("session", &["access", "packet"]),
     // `engine`'s words (inputs, effects, events) and `codec::encoded_len`; never bytes.
-    ("broker", &["auth", "codec", "conf", "engine", "journal", "packet", "session", "topic"]),
-    ("engine", &["auth", "broker", "codec", "conf", "connection", "journal", "packet"]),
+    (
+        "broker",
+        &["access", "auth", "codec", "conf", "engine", "journal", "packet", "session", "topic"],
+    ),
+    ("engine", &["access", "auth", "broker", "codec", "conf", "connection", "journal", "packet"]),
     // `engine::shard_of`, which deals sessions out at a start; nothing that acts.
     ("journal", &["engine", "packet"]),
     ("client", &["codec", "packet"]),

@@ -14,6 +14,7 @@ export const PACKET_NAMES = Object.freeze([
 /** What becomes of a message at a subscriber. */
 export const OUTCOMES = Object.freeze([
   'sent', 'queued', 'no local', 'queue full', 'offline', 'slow consumer', 'too large', 'expired',
+  'denied',
 ]);
 
 const NO_REASON = 0xff;

@@ -97,6 +97,8 @@ impl Observer for Trace {
                     records.put_text(&reason.to_string());
                 }
             }
+            // The page's broker has no access lists.
+            Event::Denied { .. } => {}
             Event::Subscribed { client_id, filter, reason } => {
                 if let Some(records) = self.pair(trace::SUBSCRIBED, now, client_id, filter) {
                     records.put_u8(reason.as_u8());
@@ -196,6 +198,7 @@ const fn outcome(outcome: Outcome) -> u8 {
         Outcome::SlowConsumer => 5,
         Outcome::TooLarge => 6,
         Outcome::Expired => 7,
+        Outcome::Denied => 8,
     }
 }
 

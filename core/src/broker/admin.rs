@@ -182,6 +182,7 @@ impl Broker {
             retain,
             received: now,
             properties: None,
+            origin: None,
         })
     }
 }

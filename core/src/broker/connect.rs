@@ -112,6 +112,7 @@ impl Broker {
             keep_alive,
             session_present: resumed,
         });
+        self.note_will(key, outlet);
         self.announce_groups_of(key, outlet);
         self.pump(now, key, outlet);
         Ok(Accepted { session: key, client_id: identity.client_id, keep_alive })
@@ -333,6 +334,7 @@ impl Broker {
         session.username = applicant.grant.username.as_deref().map(Into::into);
         session.is_owned = session.username.is_some() && applicant.grant.credential.is_proof();
         session.mount = mount;
+        Self::forget_access(session);
         session.expiry_interval = expiry;
         session.will = will;
         session.incoming.reconnect();

@@ -3,7 +3,7 @@
 
 use super::link::{Forward, Stamp};
 use super::shared::Choice;
-use super::{Broker, Outlet, Subscriber};
+use super::{Broker, Grant, Outlet, Subscriber, access};
 use crate::codec;
 use crate::engine::{DeliverySeen, Outcome, ShardId};
 use crate::message::Message;
@@ -20,6 +20,28 @@ pub(super) struct Target {
     retain_as_published: bool,
     ids: SubscriptionIds,
     group: Option<u32>,
+}
+
+impl Target {
+    fn new(session: SessionKey, grant: Grant, group: Option<u32>) -> Self {
+        let mut ids = SubscriptionIds::new();
+        if grant.identifier > 0 {
+            ids.push(grant.identifier);
+        }
+        let Grant { options, .. } = grant;
+        let retain_as_published = options.retain_as_published;
+        Self { session, qos: options.qos, retain_as_published, ids, group }
+    }
+
+    /// Another subscription of the same Session matches.
+    fn join(&mut self, grant: Grant) {
+        self.qos = self.qos.max(grant.options.qos);
+        self.retain_as_published |= grant.options.retain_as_published;
+        if grant.identifier > 0 {
+            self.ids.push(grant.identifier);
+            self.ids.sort_unstable();
+        }
+    }
 }
 
 /// Another shard that a message goes to, the shared subscriptions it goes to there, and whether a
@@ -133,6 +155,7 @@ impl Broker {
         self.fan_out += 1;
         let fan_out = self.fan_out;
         let (sessions, groups, tree) = (&mut self.sessions, &mut self.groups, &self.tree);
+        let may_read = access::reading(self.access_on, &self.config, topic);
         tree.for_each_match(topic, |subscriber, grant| {
             let (key, grant, group) = match subscriber {
                 Subscriber::Session(_) if !scope.plain => return,
@@ -147,7 +170,7 @@ impl Broker {
                         return;
                     }
                     let room = |slot| outlet.has_room(slot);
-                    match groups.choose(group, qos, scope.origin, sessions, room) {
+                    match groups.choose(group, qos, scope.origin, sessions, room, &may_read) {
                         Some(Choice::Member(key, grant)) => (key, grant, Some(group)),
                         Some(Choice::Shard(peer, name)) => {
                             add_outward(forwards, peer, Some(name), true);
@@ -164,29 +187,13 @@ impl Broker {
             }
             // A shared subscription is a delivery of its own beside a plain one.
             if group.is_none() && session.mark.0 == fan_out {
-                let target: &mut Target = &mut targets[session.mark.1 as usize];
-                target.qos = target.qos.max(grant.options.qos);
-                target.retain_as_published |= grant.options.retain_as_published;
-                if grant.identifier > 0 {
-                    target.ids.push(grant.identifier);
-                    target.ids.sort_unstable();
-                }
+                targets[session.mark.1 as usize].join(grant);
                 return;
             }
             if group.is_none() {
                 session.mark = (fan_out, u32::try_from(targets.len()).unwrap_or(u32::MAX));
             }
-            let mut ids = SubscriptionIds::new();
-            if grant.identifier > 0 {
-                ids.push(grant.identifier);
-            }
-            targets.push(Target {
-                session: key,
-                qos: grant.options.qos,
-                retain_as_published: grant.options.retain_as_published,
-                ids,
-                group,
-            });
+            targets.push(Target::new(key, grant, group));
         });
     }
 
@@ -202,6 +209,9 @@ impl Broker {
         let upgrade = self.config.broker.upgrade_outgoing_qos;
         let qos = if upgrade { target.qos } else { target.qos.min(publish.qos) };
         let max_bytes = self.config.broker.max_inflight_bytes;
+        if self.is_unreadable(target.session, topic, qos, outlet) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(target.session.slot) else { return };
         let retain = publish.retain && target.retain_as_published;
         let Some(attached) = session.attached.clone() else {
@@ -353,7 +363,8 @@ impl Broker {
             return;
         };
         let room = |slot| outlet.has_room(slot);
-        let chosen = self.groups.choose(group, message.qos, true, &self.sessions, room);
+        let may_read = access::reading(self.access_on, &self.config, &message.topic);
+        let chosen = self.groups.choose(group, message.qos, true, &self.sessions, room, may_read);
         let (session, grant) = match chosen {
             Some(Choice::Member(session, grant)) => (session, grant),
             Some(Choice::Shard(peer, name)) => {
@@ -367,17 +378,7 @@ impl Broker {
                 return;
             }
         };
-        let mut ids = SubscriptionIds::new();
-        if grant.identifier > 0 {
-            ids.push(grant.identifier);
-        }
-        let target = Target {
-            session,
-            qos: grant.options.qos,
-            retain_as_published: grant.options.retain_as_published,
-            ids,
-            group: Some(group),
-        };
+        let target = Target::new(session, grant, Some(group));
         self.sharing = false;
         let mut stored = Some(Arc::clone(&message));
         let publish = message.publish(now);
@@ -445,6 +446,12 @@ pub(super) fn observe(
     outcome: Outcome,
 ) {
     if outlet.wants_deliveries() {
-        outlet.delivery(&DeliverySeen { client_id: &session.client_id, topic, qos, outcome });
+        outlet.delivery(&DeliverySeen {
+            client_id: &session.client_id,
+            topic,
+            qos,
+            outcome,
+            decision: None,
+        });
     }
 }

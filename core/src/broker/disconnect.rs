@@ -66,6 +66,7 @@ impl Broker {
             return;
         }
         session.replays.clear();
+        Self::forget_access(session);
         if ending == Ending::Normal {
             session.will = None;
         }

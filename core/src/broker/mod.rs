@@ -2,6 +2,7 @@
 //! here and decides in the sibling named after the packet family; it never sees bytes, and reaches
 //! connections only through [`Outlet`].
 
+mod access;
 mod acknowledge;
 mod admin;
 mod authenticate;
@@ -184,6 +185,10 @@ pub(crate) struct Broker {
     watch: Option<Box<watch::Watch>>,
     takeovers: limits::Takeovers,
     users: limits::Users,
+    /// Whether there is an access list at all.
+    access_on: bool,
+    /// Counts the configurations, so that no Session remembers a right of an old one.
+    access_epoch: u64,
 }
 
 impl Broker {
@@ -217,6 +222,8 @@ impl Broker {
             watch: None,
             takeovers: limits::Takeovers::default(),
             users: None,
+            access_on: access::is_on(&config),
+            access_epoch: 0,
             config,
         };
         broker.arm_sys(now);
@@ -292,6 +299,8 @@ impl Broker {
         if config.broker.max_sessions_per_user == 0 {
             self.users = None;
         }
+        self.access_on = access::is_on(&config);
+        self.access_epoch += 1;
         self.config = config;
         self.arm_sys(now);
     }
@@ -377,6 +386,8 @@ impl Broker {
             by_client_id.insert(Arc::clone(&session.client_id), key);
         }
         Ok(Self {
+            access_on: access::is_on(&config),
+            access_epoch: 0,
             config,
             timers,
             stats,

@@ -138,8 +138,7 @@ impl Broker {
         publish: &Publish<'_>,
         outlet: &mut impl Outlet,
     ) -> Published {
-        if is_reserved(publish.topic) {
-            self.stats.drops.forbidden += 1;
+        if self.is_reserved_for(key, publish, outlet) {
             return Published::Refused(ReasonCode::NotAuthorized);
         }
         let limit = self.config.broker.message_size_limit;
@@ -162,11 +161,17 @@ impl Broker {
         } else {
             publish
         };
+        if self.is_unwritable(key, publish, outlet) {
+            return Published::Refused(ReasonCode::NotAuthorized);
+        }
         self.count_topic(&topic, publish.payload.len());
         let mut stored = None;
         let mut stamp = None;
         if publish.retain {
-            let message = self.store(&mut stored, &topic, publish, now);
+            let number = self.message_number();
+            let mut message = Message::of_publish(number, &topic, publish, now);
+            message.origin = self.origin_of(key);
+            let message = Arc::clone(stored.insert(Arc::new(message)));
             stamp = self.retain(now, &message);
             if stamp.is_none() {
                 self.stats.drops.retained_quota += 1;

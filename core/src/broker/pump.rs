@@ -77,6 +77,9 @@ impl Broker {
         attached: &Attached,
         outlet: &mut impl Outlet,
     ) -> Step {
+        if self.drop_unsent(key, outlet) {
+            return Step::Again;
+        }
         let Some(session) = self.sessions.get_mut(key.slot) else { return Step::Stop };
         let Some(entry) = session.outgoing.next_unsent() else { return Step::Stop };
         let id = entry.id;
@@ -115,6 +118,9 @@ impl Broker {
         attached: &Attached,
         outlet: &mut impl Outlet,
     ) -> Step {
+        if self.drop_queued(now, key, outlet) {
+            return Step::Again;
+        }
         let max_bytes = self.config.broker.max_inflight_bytes;
         let Some(session) = self.sessions.get_mut(key.slot) else { return Step::Stop };
         let Some(front) = session.queue.front() else { return Step::Stop };
@@ -207,6 +213,12 @@ impl Broker {
                 return Step::Again;
             }
         };
+        if self.skip_retained(key, &message, outlet) {
+            self.budget = self.budget.saturating_sub(SEARCH_COST);
+            return Step::Again;
+        }
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Step::Stop };
+        let Some(cursor) = session.replays.values_mut().next() else { return Step::Stop };
         let qos = granted.min(message.qos);
         if qos != QoS::AtMostOnce && !quota {
             return Step::Stop;

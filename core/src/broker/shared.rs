@@ -184,7 +184,8 @@ impl Groups {
     }
 
     /// The member that gets the next message of QoS `qos`: the next in turn that is connected and
-    /// keeps up; else one that is connected; else, for QoS 1 and 2, one whose Session waits.
+    /// keeps up; else one that is connected; else, for QoS 1 and 2, one whose Session waits. Who may
+    /// not read it is passed over.
     pub(super) fn choose(
         &mut self,
         at: u32,
@@ -192,6 +193,7 @@ impl Groups {
         anywhere: bool,
         sessions: &Arena<Session>,
         has_room: impl Fn(u32) -> bool,
+        may_read: impl Fn(&Session) -> bool,
     ) -> Option<Choice> {
         let group = self.groups.get_mut(at)?;
         if anywhere
@@ -201,11 +203,15 @@ impl Groups {
             return Some(Choice::Shard(peer, (*group.full).into()));
         }
         let count = group.members.len();
-        let mut best = None;
+        let (mut best, mut denied) = (None, None);
         for step in 0..count {
             let place = (group.turn as usize + step) % count;
             let member = &group.members[place];
             let Some(session) = sessions.get(member.session.slot) else { continue };
+            if !may_read(session) {
+                denied = Some(place);
+                continue;
+            }
             let stored = qos.min(member.subscription.options.qos) != QoS::AtMostOnce;
             let rank = match &session.attached {
                 Some(attached) if has_room(attached.slot) && !is_behind(session) => 3,
@@ -220,7 +226,15 @@ impl Groups {
                 break;
             }
         }
-        let (_, place) = best?;
+        let place = match best {
+            Some((_, place)) => place,
+            // Somebody elsewhere may read it; here it is denied to one of them, who is told.
+            None if !anywhere => return None,
+            None => match group.peers.keys().next() {
+                Some(peer) => return Some(Choice::Shard(*peer, (*group.full).into())),
+                None => denied?,
+            },
+        };
         group.turn = u32::try_from((place + 1) % count).unwrap_or(0);
         let member = &group.members[place];
         let Subscription { options, identifier } = member.subscription;

@@ -78,6 +78,10 @@ counters! {
         expired: Counter,
         /// Published to a topic that clients may not write (`$SYS`, `$CONTROL`).
         forbidden: Counter,
+        /// Kept from a subscriber who may not read it (`acl_file`).
+        denied_read: Counter,
+        /// Published, or left as a Will, by a client who may not write it (`acl_file`).
+        denied_write: Counter,
         /// Payload over `message_size_limit`.
         over_size_limit: Counter,
         /// Over `max_retained_messages` or `max_retained_bytes`.

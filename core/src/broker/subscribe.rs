@@ -76,6 +76,9 @@ impl Broker {
         if is_new && full_up {
             return ReasonCode::QuotaExceeded;
         }
+        if self.is_subscription_denied(key, &filter, outlet) {
+            return ReasonCode::NotAuthorized;
+        }
         let mut options = wanted.options;
         options.qos = options.qos.min(max_qos);
         let subscription = Subscription { options, identifier };

@@ -72,6 +72,7 @@ impl Broker {
                 retain: true,
                 received: now,
                 properties: None,
+                origin: None,
             };
             self.publish_message(now, Arc::new(message), None, outlet);
         }

@@ -31,6 +31,12 @@ impl Broker {
         let mut message = will.message;
         message.number = number;
         message.received = now;
+        if message.retain {
+            message.origin = self.origin_of(key);
+        }
+        if self.is_will_denied(key, &message.topic, outlet) {
+            return;
+        }
         self.stats.wills_published += 1;
         outlet.event(&Event::WillPublished { client_id: &client_id, topic: &message.topic });
         self.publish_message(now, Arc::new(message), Some(key), outlet);

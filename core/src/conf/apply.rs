@@ -236,6 +236,7 @@ impl Reader<'_> {
             max_connections: None,
             admin: super::AdminConfig::default(),
             websockets_origin: Vec::new(),
+            acl_file: None,
         };
         self.draft.listeners.push(ListenerDraft { listener, place, allow_anonymous: None, asked });
         self.draft.listeners.len() - 1

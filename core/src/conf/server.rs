@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub set_tcp_nodelay: bool,
     /// Shards, each a thread; `None` = as many as suit the machine.
     pub worker_threads: Option<u16>,
+    /// The access list for all listeners; to be read into `broker.access`.
+    pub acl_file: Option<String>,
 }
 
 /// What the verification of users may cost.
@@ -88,6 +90,8 @@ pub struct Listener {
     pub admin: AdminConfig,
     /// The values of `Origin` that a WebSocket may have; empty = any.
     pub websockets_origin: Vec<String>,
+    /// Its own access list (`per_listener_settings`); to be read into `engine.access`.
+    pub acl_file: Option<String>,
 }
 
 /// The admin API of a listener.
@@ -316,6 +320,7 @@ impl ServerConfig {
             user: None,
             set_tcp_nodelay: true,
             worker_threads: None,
+            acl_file: None,
         }
     }
 }
@@ -334,6 +339,7 @@ impl Listener {
             max_connections: None,
             admin: AdminConfig::default(),
             websockets_origin: Vec::new(),
+            acl_file: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration as plain data, with the units and defaults of `mosquitto.conf`.
 
+use crate::access::AccessList;
 use crate::auth::Authority;
 use std::sync::Arc;
 
@@ -95,6 +96,13 @@ pub struct BrokerConfig {
     pub persistence: bool,
     /// Bytes handed to the journal and not durable above which publishers are not read.
     pub journal_backlog: u64,
+    /// Who may read and write what, on all listeners that have no list of their own; `None` =
+    /// everybody everything.
+    pub access: Option<Arc<AccessList>>,
+    /// Whether a subscription to what the client may not read is refused.
+    pub acl_check_subscribe: bool,
+    /// Whether the publisher of a retained message must still have the right to publish it.
+    pub check_retain_source: bool,
 }
 
 impl Default for BrokerConfig {
@@ -144,6 +152,9 @@ impl Default for BrokerConfig {
             receive_maximum_enforced: true,
             persistence: false,
             journal_backlog: 64 << 20,
+            access: None,
+            acl_check_subscribe: false,
+            check_retain_source: true,
         }
     }
 }
@@ -177,6 +188,8 @@ pub struct ListenerConfig {
     /// Whether an empty Client Identifier gets one assigned; `None` = as the broker says
     /// (`per_listener_settings`).
     pub allow_zero_length_clientid: Option<bool>,
+    /// Who may read and write what, instead of [`BrokerConfig::access`] (`per_listener_settings`).
+    pub access: Option<Arc<AccessList>>,
 }
 
 impl Default for ListenerConfig {
@@ -194,6 +207,7 @@ impl Default for ListenerConfig {
             auto_id_prefix: None,
             use_username_as_clientid: false,
             allow_zero_length_clientid: None,
+            access: None,
         }
     }
 }

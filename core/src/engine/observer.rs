@@ -4,7 +4,8 @@
 
 use super::effect::CloseReason;
 use super::input::{ConnectionId, Peer};
-use crate::packet::{Packet, PacketType, QoS, ReasonCode, Version};
+use crate::access::{Access, Decision};
+use crate::packet::{Packet, PacketType, Publish, QoS, ReasonCode, Version};
 use crate::time::Instant;
 
 /// Watches an engine. Statically dispatched: `()` watches nothing and costs nothing.
@@ -88,6 +89,20 @@ pub enum Event<'a> {
         /// The code in SUBACK.
         reason: ReasonCode,
     },
+    /// An access list denied something that a client wanted; deliveries are reported by
+    /// [`Observer::delivery`].
+    Denied {
+        /// Client Identifier.
+        client_id: &'a str,
+        /// To publish or to subscribe.
+        access: Access,
+        /// The topic or the filter, with the mount point.
+        topic: &'a str,
+        /// The PUBLISH; `None` for a Will or a subscription.
+        publish: Option<&'a Publish<'a>>,
+        /// Which rule denied it.
+        decision: Decision<'a>,
+    },
     /// A subscription ended.
     Unsubscribed {
         /// Client Identifier.
@@ -161,6 +176,8 @@ pub struct DeliverySeen<'a> {
     pub qos: QoS,
     /// What became of it.
     pub outcome: Outcome,
+    /// Which rule denied it, where [`Outcome::Denied`].
+    pub decision: Option<Decision<'a>>,
 }
 
 /// Why a subscriber did or did not get a message.
@@ -182,4 +199,6 @@ pub enum Outcome {
     TooLarge,
     /// Its Message Expiry Interval ran out.
     Expired,
+    /// The access list denies it: see [`DeliverySeen::decision`].
+    Denied,
 }

@@ -4,7 +4,7 @@
 //! panics, and never reserves memory for a length that was merely read.
 
 use super::wire::{Reader, put_bytes, put_number, put_option, put_text, put_varint};
-use crate::message::{Message, MessageProperties};
+use crate::message::{Message, MessageProperties, Origin};
 use crate::packet::{PacketId, QoS, SubscriptionIds, UserPropertiesBuf, Version};
 use crate::state::Opaque;
 use crate::time::Instant;
@@ -492,6 +492,9 @@ pub(crate) fn encode_body(message: &Message) -> Vec<u8> {
 
 const RETAIN: u8 = 4;
 const HAS_PROPERTIES: u8 = 8;
+const HAS_ORIGIN: u8 = 16;
+/// The publisher had a User Name.
+const HAS_USER: u8 = 32;
 
 const UTF8_KNOWN: u8 = 1;
 const UTF8: u8 = 2;
@@ -508,11 +511,24 @@ fn properties_flags(own: &MessageProperties) -> u8 {
         | if own.user_properties.is_empty() { 0 } else { USER }
 }
 
+fn origin_flags(message: &Message) -> u8 {
+    let Some(origin) = &message.origin else { return 0 };
+    HAS_ORIGIN | if origin.username.is_some() { HAS_USER } else { 0 }
+}
+
 fn put_body(out: &mut Vec<u8>, message: &Message) {
     let flags = message.properties.as_ref().map_or(0, |own| properties_flags(own));
     let has = if flags > 0 { HAS_PROPERTIES } else { 0 };
-    out.push(message.qos.bits() | if message.retain { RETAIN } else { 0 } | has);
+    let retain = if message.retain { RETAIN } else { 0 };
+    out.push(message.qos.bits() | retain | has | origin_flags(message));
     put_text(out, &message.topic);
+    if let Some(origin) = &message.origin {
+        put_text(out, &origin.client_id);
+        if let Some(name) = &origin.username {
+            put_text(out, name);
+        }
+        put_varint(out, u64::from(origin.listener));
+    }
     if let Some(own) = message.properties.as_ref().filter(|_| flags > 0) {
         out.push(flags);
         if let Some(topic) = &own.response_topic {
@@ -534,6 +550,11 @@ fn put_body(out: &mut Vec<u8>, message: &Message) {
 fn body_len(message: &Message) -> u64 {
     let with_len = |len: usize| len as u64 + super::wire::varint_len(len as u64);
     let mut len = 1 + with_len(message.topic.len()) + message.payload.0.len() as u64;
+    if let Some(origin) = &message.origin {
+        len += with_len(origin.client_id.len());
+        len += origin.username.as_ref().map_or(0, |name| with_len(name.len()));
+        len += super::wire::varint_len(u64::from(origin.listener));
+    }
     if let Some(own) = &message.properties
         && properties_flags(own) > 0
     {
@@ -560,6 +581,13 @@ pub fn decode_message(
     let mut from = Reader::new(body);
     let flags = from.byte("message")?;
     let topic = from.text()?.into();
+    let mut origin = None;
+    if flags & HAS_ORIGIN > 0 {
+        let client_id = from.text()?.into();
+        let username = if flags & HAS_USER > 0 { Some(from.text()?.into()) } else { None };
+        let listener = u16::try_from(from.small()?).map_err(|_| from.error("listener"))?;
+        origin = Some(Box::new(Origin { client_id, username, listener }));
+    }
     let mut own = MessageProperties { message_expiry_interval: interval, ..Default::default() };
     if flags & HAS_PROPERTIES > 0 {
         let has = from.byte("properties")?;
@@ -588,6 +616,7 @@ pub fn decode_message(
         retain: flags & RETAIN > 0,
         received,
         properties,
+        origin,
     })
 }
 

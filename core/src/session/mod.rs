@@ -11,6 +11,7 @@ pub(crate) use inflight::{AckOutcome, InFlight, InFlightState, Outgoing};
 pub(crate) use queue::{Delivery, Queue, QueueLimits};
 pub(crate) use subscription::{RetainedCursor, Subscription};
 
+use crate::access::Cache;
 use crate::message::Message;
 use crate::packet::Version;
 use crate::state::{RestoreError, Sink, Source, State, state};
@@ -104,6 +105,8 @@ pub(crate) struct Session {
     pub(crate) recorded: Recorded,
     /// Scratch of the fan-out: the publish that last matched it, and where it stands in the list.
     pub(crate) mark: (u64, u32),
+    /// Scratch of the access checks: what the client was allowed of late.
+    pub(crate) access: Cache,
 }
 
 impl State for Session {
@@ -151,6 +154,7 @@ impl State for Session {
             pending: State::load(from)?,
             recorded: State::load(from)?,
             mark: (0, 0),
+            access: Cache::default(),
         })
     }
 }
@@ -178,6 +182,7 @@ impl Session {
             pending: false,
             recorded: Recorded::default(),
             mark: (0, 0),
+            access: Cache::default(),
         }
     }
 

@@ -153,7 +153,7 @@ impl Observer for Watch {
     fn event(&mut self, _now: Instant, event: &Event<'_>) {
         let owned = |text: &str| text.to_owned();
         self.seen.push(match event {
-            Event::Opened { .. } => return,
+            Event::Opened { .. } | Event::Denied { .. } => return,
             Event::Connected { conn, client_id, session_present, .. } => Seen::Connected {
                 conn: *conn,
                 client_id: owned(client_id),

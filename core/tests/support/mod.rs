@@ -322,6 +322,25 @@ impl Net {
         self.input(0, Input::Reconfigured(config));
     }
 
+    /// The configurations of all engines change.
+    pub fn reconfigure_all(&mut self, change: impl Fn(&mut Config)) {
+        for shard in 0..self.engines.len() {
+            let mut config = Config::clone(&self.configs[shard]);
+            change(&mut config);
+            self.configs[shard] = Arc::new(config);
+            let config = Arc::clone(&self.configs[shard]);
+            self.input(shard, Input::Reconfigured(config));
+        }
+    }
+
+    /// From now on this access list holds.
+    pub fn access(&mut self, text: &str) {
+        let parsed = halyard_core::access::parse("acl", text.as_bytes());
+        assert!(parsed.is_valid(), "{:?}", parsed.diagnostics);
+        let list = Arc::new(parsed.list);
+        self.reconfigure_all(|config| config.broker.access = Some(Arc::clone(&list)));
+    }
+
     pub fn shut_down(&mut self) {
         self.input(0, Input::Admin { request: 1, command: AdminCommand::Shutdown });
     }

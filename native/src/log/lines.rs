@@ -3,6 +3,8 @@
 use super::Field;
 use super::Log;
 use super::LogType;
+use halyard_core::access::Access;
+use halyard_core::access::Decision;
 use halyard_core::engine::CloseReason;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::DeliverySeen;
@@ -68,6 +70,39 @@ impl Lines {
              k{keep_alive}{user})."
         );
         self.connection(text, if username.is_some() { &fields } else { &fields[..3] });
+    }
+
+    fn denied(
+        &self,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        publish: Option<&Publish<'_>>,
+        decision: &Decision<'_>,
+    ) {
+        let why = decision.reason;
+        let fields: [Field<'_>; 5] = [
+            ("event", &"denied"),
+            ("client", &client_id),
+            ("access", &access),
+            ("topic", &topic),
+            ("rule", &why),
+        ];
+        match (access, publish) {
+            (_, Some(publish)) => {
+                let detail = PublishDetail(publish);
+                let text = format_args!("Denied PUBLISH from {client_id}{detail}: {why}");
+                self.log.add_with(LogType::Debug, text, &fields);
+            }
+            (Access::Subscribe, None) => {
+                let text = format_args!("Denied SUBSCRIBE from {client_id} to {topic}: {why}");
+                self.log.add_with(LogType::Debug, text, &fields);
+            }
+            (_, None) => {
+                let text = format_args!("Denied will of {client_id} on {topic}: {why}");
+                self.log.add_with(LogType::Notice, text, &fields);
+            }
+        }
     }
 
     fn closed(
@@ -167,6 +202,9 @@ impl Observer for Lines {
                 format_args!("{client_id} {filter}"),
                 &[("event", &"unsubscribed"), ("client", client_id), ("filter", filter)],
             ),
+            Event::Denied { client_id, access, topic, publish, decision } => {
+                self.denied(client_id, *access, topic, *publish, decision);
+            }
             Event::SessionEnded { client_id, cause: SessionEnd::Expired } => self
                 .log
                 .add(LogType::Notice, format_args!("Expiring client {client_id} due to timeout.")),
@@ -196,7 +234,12 @@ impl Observer for Lines {
         if matches!(seen.outcome, Outcome::Sent | Outcome::Queued) {
             return;
         }
-        let DeliverySeen { client_id, topic, outcome, .. } = seen;
+        let DeliverySeen { client_id, topic, outcome, decision, .. } = seen;
+        if let Some(decision) = decision {
+            let why = decision.reason;
+            let text = format_args!("Denied delivery of {topic} to {client_id}: {why}");
+            return self.log.add(LogType::Debug, text);
+        }
         self.log.add(
             LogType::Debug,
             format_args!("Message on {topic} not sent to {client_id}: {outcome:?}"),
@@ -228,7 +271,7 @@ struct Detail<'a>(Option<&'a Packet<'a>>);
 impl fmt::Display for Detail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(Packet::Publish(publish)) => publish_detail(f, publish),
+            Some(Packet::Publish(publish)) => PublishDetail(publish).fmt(f),
             Some(Packet::Connack(connack)) => {
                 write!(f, " ({}, {})", u8::from(connack.session_present), connack.reason.as_u8())
             }
@@ -246,15 +289,21 @@ impl fmt::Display for Detail<'_> {
     }
 }
 
-fn publish_detail(f: &mut fmt::Formatter<'_>, publish: &Publish<'_>) -> fmt::Result {
-    let id = publish.packet_id.map_or(0, |id| id.0.get());
-    write!(
-        f,
-        " (d{}, q{}, r{}, m{id}, '{}', ... ({} bytes))",
-        u8::from(publish.dup),
-        publish.qos.bits(),
-        u8::from(publish.retain),
-        publish.topic,
-        publish.payload.len()
-    )
+/// What is in a PUBLISH, without its payload.
+struct PublishDetail<'a>(&'a Publish<'a>);
+
+impl fmt::Display for PublishDetail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(publish) = self;
+        let id = publish.packet_id.map_or(0, |id| id.0.get());
+        write!(
+            f,
+            " (d{}, q{}, r{}, m{id}, '{}', ... ({} bytes))",
+            u8::from(publish.dup),
+            publish.qos.bits(),
+            u8::from(publish.retain),
+            publish.topic,
+            publish.payload.len()
+        )
+    }
 }

@@ -18,23 +18,23 @@ pub(super) const SECTION: Section = Section {
 const PREFIX_BYTES_MAX: u32 = 50;
 
 const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::not_yet(
-        "acl_check_subscribe",
-        Scope::General,
-        Kind::Bool,
-        "remove the line; there are no access lists yet",
-    )
+    OptionSpec::general("acl_check_subscribe", Kind::Bool, |draft, value| {
+        draft.server.broker.acl_check_subscribe = value.bool();
+    })
     .default("false")
     .reloaded()
     .help("Ours. Refuses a subscription to what the client may not read, instead of holding back the messages alone."),
-    OptionSpec::not_yet(
+    OptionSpec::new(
         "acl_file",
         Scope::Security,
         Kind::Path,
-        "remove the line, and keep listeners where everybody may do everything on loopback",
+        Setter::Either(
+            |draft, value| draft.server.acl_file = Some(value.text()),
+            |listener, value| listener.listener.acl_file = Some(value.text()),
+        ),
     )
     .reloaded()
-    .help("A file that says who may read and write which topics."),
+    .help("A file that says who may read and write which topics. Without it everybody may everything; an empty one denies everything."),
     OptionSpec::new(
         "allow_anonymous",
         Scope::Security,
@@ -112,12 +112,11 @@ const OPTIONS: &[OptionSpec] = &[
     .default("auto-")
     .reloaded()
     .help("How assigned Client Identifiers begin."),
-    OptionSpec::harmless(
-        "check_retain_source",
-        Kind::Bool,
-        "without an `acl_file` there is no right that a publisher could have lost",
-    )
+    OptionSpec::general("check_retain_source", Kind::Bool, |draft, value| {
+        draft.server.broker.check_retain_source = value.bool();
+    })
     .default("true")
+    .reloaded()
     .help("Whether the publisher of a retained message must still have the right to publish it when it is delivered."),
     OptionSpec::general("clientid_owner", Kind::Word(&["user", "none"]), |draft, value| {
         draft.server.broker.sessions_have_owners = value.word() == "user";

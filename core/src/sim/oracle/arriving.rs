@@ -144,6 +144,8 @@ impl Oracle {
                 .live_session(client_id)
                 .is_some_and(|session| session.connect.maximum_packet_size != u32::MAX),
             Outcome::Expired => return,
+            // No scenario here has access lists.
+            Outcome::Denied => false,
         };
         if !lawful {
             self.blame(format!("a message to {topic} for {client_id} was dropped: {outcome:?}"));
