@@ -23,7 +23,7 @@ fn authority(users: &[(&str, u8)]) -> Arc<Authority> {
     let text: String = users.iter().map(line).collect();
     let Parsed { users, faults } = parse("users", text.as_bytes());
     assert_eq!(faults, []);
-    Arc::new(Authority { users: Some(Arc::new(users)) })
+    Arc::new(Authority { users: Some(Arc::new(users)), tokens: None })
 }
 
 fn configured(net: &mut Net, change: impl FnOnce(&mut BrokerConfig, &mut ListenerConfig)) {

@@ -22,7 +22,7 @@ fn house() -> Net {
     let mut config = Config::clone(&net.config(0));
     config.listeners[0].allow_anonymous = false;
     config.listeners[0].authority =
-        Some(Arc::new(Authority { users: Some(Arc::new(parsed.users)) }));
+        Some(Arc::new(Authority { users: Some(Arc::new(parsed.users)), tokens: None }));
     net.reconfigure(config);
     net
 }

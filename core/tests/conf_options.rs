@@ -87,6 +87,10 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("auth_threads 3", |s| s.auth.threads = Some(3)),
     ("acl_file /etc/acl", |s| s.acl_file = Some("/etc/acl".into())),
     ("connection_messages false", |s| s.log.connection_messages = false),
+    ("jwt_audience mqtt", |s| s.auth.jwt_audience = Some("mqtt".into())),
+    ("jwt_issuer https://a.example", |s| s.auth.jwt_issuer = Some("https://a.example".into())),
+    ("jwt_key_file /etc/k", |s| s.listeners[0].jwt_key_file = Some("/etc/k".into())),
+    ("jwt_username_claim name", |s| s.auth.jwt_username_claim = "name".into()),
     ("log_dest none", |s| s.log.destinations.clear()),
     ("log_dest stdout unbuffered\nlog_dest syslog", |s| {
         s.log.destinations = vec![LogDestination::Stdout, LogDestination::Syslog];

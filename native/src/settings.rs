@@ -169,6 +169,7 @@ fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String
 fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
     let mut strict = Listener::local(0, Protocol::Mqtt).engine;
     strict.allow_anonymous = config.listeners.iter().all(|other| other.engine.allow_anonymous);
+    let jwt_key_file = config.listeners.iter().find_map(|other| other.jwt_key_file.clone());
     let password_file = config.listeners.iter().find_map(|other| other.password_file.clone());
     let acl_file = config.listeners.iter().find_map(|other| other.acl_file.clone());
     if config.local_only && !ports.is_empty() {
@@ -177,8 +178,16 @@ fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
     for port in ports {
         let local = Listener::local(*port, Protocol::Mqtt);
         let (engine, place) = (strict.clone(), format!("-p {port}"));
-        let (password_file, acl_file) = (password_file.clone(), acl_file.clone());
-        config.listeners.push(Listener { engine, password_file, acl_file, place, ..local });
+        let files = (password_file.clone(), jwt_key_file.clone(), acl_file.clone());
+        let (password_file, jwt_key_file, acl_file) = files;
+        config.listeners.push(Listener {
+            engine,
+            password_file,
+            jwt_key_file,
+            acl_file,
+            place,
+            ..local
+        });
     }
 }
 

@@ -14,10 +14,14 @@ use halyard_tests::request;
 use halyard_tests::run;
 use halyard_tests::wait_until;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Stdio;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 const CONFIG: &str = "user root\nlistener 0 127.0.0.1\nlistener 0 127.0.0.1\nprotocol http_api\n\
                       password_file @DIR@/passwd\n";
@@ -331,4 +335,58 @@ fn scram_proves_a_user_to_the_broker_and_the_broker_to_the_user() {
     }
     assert_eq!(hashed(&broker), 0, "no password was sent");
     fs::remove_dir_all(folder).unwrap();
+}
+
+const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A token for ann that ends in so many seconds, by OpenSSL.
+fn token(secs: u64, more: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = format!(r#"{{"sub":"ann","exp":{}{more}}}"#, now + secs);
+    let header = base64url(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", base64url(claims.as_bytes()));
+    let mut child = Command::new("openssl")
+        .args(["dgst", "-sha256", "-hmac", JWT_SECRET, "-binary"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("openssl is installed");
+    child.stdin.take().unwrap().write_all(signed.as_bytes()).unwrap();
+    let tag = child.wait_with_output().unwrap().stdout;
+    assert_eq!(tag.len(), 32);
+    format!("{signed}.{}", base64url(&tag))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    let text = halyard_core::auth::encode_base64(bytes, false);
+    text.replace('+', "-").replace('/', "_")
+}
+
+#[test]
+fn a_token_is_a_password_until_it_ends() {
+    let config = CONFIG.replace("password_file @DIR@/passwd", "jwt_key_file @DIR@/key");
+    let broker = Setup::default().config(&config).file("key", JWT_SECRET).start();
+    let long = token(3600, "");
+    assert_eq!(login(&broker, "a", Some("ann"), &long), OK);
+    assert_eq!(login(&broker, "a", Some(""), &long), OK);
+    assert_eq!(login(&broker, "b", Some("bob"), &long), BAD);
+    assert_eq!(login(&broker, "b", Some("ann"), "a password"), BAD);
+    assert_eq!(login(&broker, "b", Some("ann"), &long.replace("eyJhbG", "eyJhbH")), BAD);
+    let mut client = Client::new(Stream::tcp(broker.mqtt()));
+    say(&mut client, "c", Some("ann"), &token(2, ""));
+    client.receive();
+    let reason = client.receive().with(|packet| match packet {
+        Packet::Disconnect(disconnect) => disconnect.reason,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(reason, ReasonCode::NotAuthorized);
+    broker.wait_for_line(&["has expired"]);
+}
+
+#[test]
+fn a_key_file_that_is_none_stops_the_start() {
+    let config = CONFIG.replace("password_file @DIR@/passwd", "jwt_key_file @DIR@/key");
+    let outcome = Setup::default().config(&config).file("key", "too short").run();
+    assert_eq!(outcome.code, Some(3));
+    assert!(outcome.stderr.contains("key: error: jwt_key_file: "), "{outcome:?}");
 }

@@ -11,12 +11,14 @@ mod base64;
 mod file;
 mod hash;
 mod secret;
+mod token;
 mod verdict;
 
 pub use base64::{decode as decode_base64, encode as encode_base64};
 pub use file::{Fault, Parsed, parse};
 pub use hash::PasswordHash;
 pub use secret::Secret;
+pub use token::{TokenKey, TokenKind, TokenRules};
 pub use verdict::{Credential, Denial, Grant, Question, Verdict};
 
 use std::collections::BTreeMap;
@@ -73,6 +75,8 @@ impl Users {
 pub struct Authority {
     /// The users of its password file.
     pub users: Option<Arc<Users>>,
+    /// What tokens in the place of a password are checked against.
+    pub tokens: Option<Arc<TokenRules>>,
 }
 
 impl Authority {
@@ -91,6 +95,10 @@ impl Authority {
                 let user =
                     self.users.as_ref().zip(username).and_then(|(users, name)| users.get(name));
                 user.is_some_and(|user| user.fingerprint == fingerprint)
+            }
+            Credential::Token(fingerprint) => {
+                let keys = self.tokens.iter().flat_map(|tokens| &tokens.keys);
+                keys.into_iter().any(|key| key.fingerprint == fingerprint)
             }
         }
     }

@@ -76,6 +76,8 @@ pub enum Credential {
     Identity,
     /// The line of a password file with this fingerprint.
     User(u64),
+    /// A token, signed by the key with this fingerprint.
+    Token(u64),
 }
 
 impl Credential {
@@ -86,7 +88,7 @@ impl Credential {
 
     /// Whether a new configuration can take it back.
     pub const fn is_revocable(self) -> bool {
-        matches!(self, Self::User(_))
+        matches!(self, Self::User(_) | Self::Token(_))
     }
 }
 
@@ -99,6 +101,10 @@ impl State for Credential {
                 2u8.save(to);
                 fingerprint.save(to);
             }
+            Self::Token(fingerprint) => {
+                3u8.save(to);
+                fingerprint.save(to);
+            }
         }
     }
 
@@ -107,6 +113,7 @@ impl State for Credential {
             0 => Self::None,
             1 => Self::Identity,
             2 => Self::User(State::load(from)?),
+            3 => Self::Token(State::load(from)?),
             _ => return Err(from.error("credential")),
         })
     }

@@ -228,6 +228,7 @@ impl Reader<'_> {
         let listener = Listener {
             engine: ListenerConfig::default(),
             password_file: None,
+            jwt_key_file: None,
             place: self.report.name(place),
             address,
             protocol: Protocol::Mqtt,

@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub(super) server: ServerConfig,
     pub(super) allow_anonymous: Option<bool>,
     pub(super) password_file: Option<String>,
+    pub(super) jwt_key_file: Option<String>,
     pub(super) per_listener: bool,
     /// The first option that `per_listener_settings` would have had to come before.
     pub(super) security: Option<Place>,
@@ -51,6 +52,7 @@ impl Draft {
             server: ServerConfig::port_only(super::MQTT_PORT),
             allow_anonymous: None,
             password_file: None,
+            jwt_key_file: None,
             per_listener: false,
             security: None,
             listeners: Vec::new(),

@@ -28,6 +28,7 @@ pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerCo
         let general = General {
             anonymous: draft.allow_anonymous,
             password_file: draft.password_file.as_ref(),
+            jwt_key_file: draft.jwt_key_file.as_ref(),
         };
         vec![local_listener(draft.listeners, general, said, report)]
     } else {
@@ -35,6 +36,7 @@ pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerCo
         let general = General {
             anonymous: draft.allow_anonymous,
             password_file: draft.password_file.as_ref(),
+            jwt_key_file: draft.jwt_key_file.as_ref(),
         };
         draft.listeners.into_iter().map(|listener| resolve(listener, general, report)).collect()
     };
@@ -46,6 +48,7 @@ pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerCo
 struct General<'a> {
     anonymous: Option<bool>,
     password_file: Option<&'a String>,
+    jwt_key_file: Option<&'a String>,
 }
 
 impl General<'_> {
@@ -54,7 +57,10 @@ impl General<'_> {
         if listener.password_file.is_none() {
             listener.password_file = self.password_file.cloned();
         }
-        listener.password_file.is_none()
+        if listener.jwt_key_file.is_none() {
+            listener.jwt_key_file = self.jwt_key_file.cloned();
+        }
+        listener.password_file.is_none() && listener.jwt_key_file.is_none()
     }
 }
 
@@ -126,7 +132,7 @@ fn refuses_everybody(place: Place, option: &str, report: &mut Report) {
     let problem = Problem::new(
         "every client will be refused: anonymous clients are not allowed, and nothing says who the \
          others are",
-        "name a `password_file`, or write `allow_anonymous true` if everybody who can reach the \
+        "name a `password_file` or a `jwt_key_file`, or write `allow_anonymous true` if everybody who can reach the \
          listener may connect",
     );
     report.warning(place, option, problem);

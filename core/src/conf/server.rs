@@ -52,6 +52,12 @@ pub struct AuthConfig {
     pub failures_per_address: u32,
     /// Failures a minute of one user from one address, until he has to wait there; 0 = no limit.
     pub failures_per_user: u32,
+    /// The claim of a token that is the User Name.
+    pub jwt_username_claim: String,
+    /// What the claim `iss` must be.
+    pub jwt_issuer: Option<String>,
+    /// What the claim `aud` must name.
+    pub jwt_audience: Option<String>,
 }
 
 impl Default for AuthConfig {
@@ -63,6 +69,9 @@ impl Default for AuthConfig {
             cache_secs: 86_400,
             failures_per_address: 100,
             failures_per_user: 10,
+            jwt_username_claim: "sub".into(),
+            jwt_issuer: None,
+            jwt_audience: None,
         }
     }
 }
@@ -74,6 +83,8 @@ pub struct Listener {
     pub engine: ListenerConfig,
     /// The file of its users.
     pub password_file: Option<String>,
+    /// The file of the keys that tokens in the place of a password are signed with.
+    pub jwt_key_file: Option<String>,
     /// Where it was configured, for messages: `mosquitto.conf:12`.
     pub place: String,
     /// Where it listens.
@@ -331,6 +342,7 @@ impl Listener {
         Self {
             engine: ListenerConfig::default(),
             password_file: None,
+            jwt_key_file: None,
             place: "no configuration".into(),
             address: Address::Loopback { port },
             protocol,

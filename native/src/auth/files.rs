@@ -1,10 +1,14 @@
-//! Reads the password files that a configuration names, each once, and gives every listener its own.
+//! Reads the files of passwords and keys that a configuration names, each once, and gives every listener its own.
 //! A file that anybody may write is refused; one that others may read is warned of, as Mosquitto
 //! does.
 
+use super::token;
 use halyard_core::auth;
 use halyard_core::auth::Authority;
+use halyard_core::auth::TokenKind;
+use halyard_core::auth::TokenRules;
 use halyard_core::auth::Users;
+use halyard_core::conf::AuthConfig;
 use halyard_core::conf::ServerConfig;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,21 +19,65 @@ use std::sync::Arc;
 
 /// Reads the files into the listeners. Gives warnings, or all that is wrong.
 pub(crate) fn load_users(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String>> {
-    let mut files: BTreeMap<String, Option<Arc<Authority>>> = BTreeMap::new();
+    let mut users: BTreeMap<String, Option<Arc<Users>>> = BTreeMap::new();
+    let mut tokens: BTreeMap<String, Option<Arc<TokenRules>>> = BTreeMap::new();
     let (mut warnings, mut errors) = (Vec::new(), Vec::new());
     for listener in &mut config.listeners {
-        let Some(path) = &listener.password_file else { continue };
-        let known = files.entry(path.clone()).or_insert_with(|| {
-            let users = load(path, &mut warnings, &mut errors)?;
-            Some(Arc::new(Authority { users: Some(Arc::new(users)) }))
-        });
-        listener.engine.authority = known.clone();
+        let mut authority = Authority::default();
+        if let Some(path) = &listener.password_file {
+            let read = || load(path, &mut warnings, &mut errors).map(Arc::new);
+            authority.users = users.entry(path.clone()).or_insert_with(read).clone();
+        }
+        if let Some(path) = &listener.jwt_key_file {
+            let read = || load_keys(path, &config.auth, &mut warnings, &mut errors).map(Arc::new);
+            authority.tokens = tokens.entry(path.clone()).or_insert_with(read).clone();
+        }
+        let knows_some = authority.users.is_some() || authority.tokens.is_some();
+        listener.engine.authority = knows_some.then(|| Arc::new(authority));
     }
     if errors.is_empty() {
         return Ok(warnings);
     }
     warnings.append(&mut errors);
     Err(warnings)
+}
+
+fn load_keys(
+    path: &str,
+    config: &AuthConfig,
+    warnings: &mut Vec<String>,
+    errors: &mut Vec<String>,
+) -> Option<TokenRules> {
+    let wrong = |what: &str| format!("{path}: error: jwt_key_file: {what}");
+    let (file, mode) = match read(path) {
+        Ok(found) => found,
+        Err(error) => {
+            errors.push(wrong(&format!("cannot read it: {error}")));
+            return None;
+        }
+    };
+    let keys = match token::keys(&file) {
+        Ok(keys) => keys,
+        Err(what) => {
+            errors.push(wrong(what));
+            return None;
+        }
+    };
+    match written_by_others(path, mode) {
+        Err(error) => errors.push(error),
+        // Public keys may be read by all.
+        Ok(Some(warning)) if keys.iter().any(|key| matches!(key.kind, TokenKind::Hs256(_))) => {
+            warnings.push(warning);
+        }
+        Ok(_) => {}
+    }
+    let text = |text: &Option<String>| text.as_deref().map(Into::into);
+    Some(TokenRules {
+        keys,
+        username_claim: config.jwt_username_claim.as_str().into(),
+        issuer: text(&config.jwt_issuer),
+        audience: text(&config.jwt_audience),
+    })
 }
 
 fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Option<Users> {

@@ -3,16 +3,19 @@
 //! queue that has an end; who fails too often waits. Never stops a shard, never keeps or logs a
 //! password, and takes as long for a user who does not exist as for one who does.
 
+mod der;
 mod failures;
 mod files;
 pub(crate) mod hash;
 mod pool;
 mod recent;
 pub(crate) mod scram;
+mod token;
 
 use crate::clock::Clock;
 use failures::Failures;
 pub(crate) use files::load_users;
+use halyard_core::auth::Authority;
 use halyard_core::auth::Credential;
 use halyard_core::auth::Denial;
 use halyard_core::auth::Grant;
@@ -20,7 +23,7 @@ use halyard_core::auth::PasswordHash;
 use halyard_core::auth::Question;
 use halyard_core::auth::SCRAM_SHA_256;
 use halyard_core::auth::Secret;
-use halyard_core::auth::Users;
+use halyard_core::auth::TokenRules;
 use halyard_core::auth::Verdict;
 use halyard_core::conf::AuthConfig;
 use halyard_core::engine::AuthRequest;
@@ -60,20 +63,27 @@ pub(crate) struct Authenticator {
 }
 
 struct State {
-    right: Recent<Key, ()>,
+    right: Recent<Key, Arc<Grant>>,
     failures: Failures,
     /// Who waits for the hash of the same user and password.
     waiting: BTreeMap<Key, Vec<Waiter>>,
 }
 
-/// A password to be hashed.
+/// A password to be verified.
 struct Job {
     key: Key,
-    hash: PasswordHash,
-    /// Whether the hash is that of the user, and not another's for the sake of the time it takes.
-    is_users: bool,
     password: Secret,
-    grant: Arc<Grant>,
+    task: Task,
+}
+
+/// How.
+enum Task {
+    /// By its hash.
+    Hash { hash: PasswordHash, grant: Arc<Grant> },
+    /// By another's hash, for the sake of the time it takes: it is wrong in any case.
+    Waste(PasswordHash),
+    /// As a token.
+    Token { rules: Arc<TokenRules>, name: Option<Box<str>> },
 }
 
 /// A client whose password is being hashed.
@@ -112,21 +122,19 @@ impl Authenticator {
         let Question::Password(password) = question else {
             return Some(Verdict::Denied(Denial::Credentials));
         };
-        let name = username.unwrap_or_default();
-        let origin = failures::Origin::new(&self.key, &peer, &name);
+        let origin =
+            failures::Origin::new(&self.key, &peer, username.as_deref().unwrap_or_default());
         let mut state = self.lock();
         if state.failures.is_user_over(origin, now) {
             return Some(Verdict::Denied(Denial::TooManyFailures));
         }
-        let job = password
-            .zip(authority.users.as_ref())
-            .and_then(|(password, users)| self.job(&name, password, users));
+        let job = password.and_then(|password| self.job(username, password, &authority));
         let Some(job) = job else {
             state.failures.note(origin, now);
             return Some(Verdict::Denied(Denial::Credentials));
         };
-        if job.is_users && state.right.touch(&job.key, now).is_some() {
-            return Some(granted(&job.grant));
+        if let Some(grant) = state.right.touch(&job.key, now) {
+            return Some(granted(&grant));
         }
         if state.failures.is_address_over(origin, now) {
             return Some(Verdict::Denied(Denial::TooManyFailures));
@@ -190,36 +198,57 @@ impl Authenticator {
         }
     }
 
-    /// What there is to hash; `None` if there is no user at all.
-    fn job(&self, name: &str, password: Secret, users: &Users) -> Option<Job> {
-        let user = users.get(name);
-        let stand_in = users.stand_in(failures::number(&self.key, name.as_bytes()));
-        let hash = user.or(stand_in)?.hash.clone();
-        let credential = user.map_or(Credential::None, |user| Credential::User(user.fingerprint));
-        let key = key(&self.key, name, user.map_or(0, |user| user.fingerprint), &password);
-        let grant = Grant { username: Some(name.into()), credential, expires: None };
-        Some(Job { key, hash, is_users: user.is_some(), password, grant: Arc::new(grant) })
+    /// What there is to verify; `None` if there is nothing to verify it by.
+    fn job(&self, name: Option<Box<str>>, password: Secret, authority: &Authority) -> Option<Job> {
+        if let Some(rules) = &authority.tokens
+            && token::is_token(password.expose())
+        {
+            let mark = rules.keys.first().map_or(0, |key| key.fingerprint);
+            let key = key(&self.key, name.as_deref().unwrap_or_default(), mark, &password);
+            let task = Task::Token { rules: Arc::clone(rules), name };
+            return Some(Job { key, password, task });
+        }
+        let (name, users) = (name.unwrap_or_default(), authority.users.as_ref()?);
+        let Some(user) = users.get(&name) else {
+            let number = failures::number(&self.key, name.as_bytes());
+            let key = key(&self.key, &name, 0, &password);
+            return Some(Job {
+                key,
+                password,
+                task: Task::Waste(users.stand_in(number)?.hash.clone()),
+            });
+        };
+        let key = key(&self.key, &name, user.fingerprint, &password);
+        let credential = Credential::User(user.fingerprint);
+        let grant = Arc::new(Grant { username: Some(name.into()), credential, expires: None });
+        Some(Job { key, password, task: Task::Hash { hash: user.hash.clone(), grant } })
     }
 
     /// On a thread of the pool.
     fn verify(&self, job: &Job) {
-        let is_right = hash::verify(&job.hash, job.password.expose()) && job.is_users;
+        let password = job.password.expose();
+        let grant = match &job.task {
+            Task::Hash { hash, grant } => hash::verify(hash, password).then(|| Arc::clone(grant)),
+            Task::Waste(hash) => {
+                std::hint::black_box(hash::verify(hash, password));
+                None
+            }
+            Task::Token { rules, name } => {
+                token::verify(rules, name.as_deref(), password, Clock::wall()).map(Arc::new)
+            }
+        };
         let now = self.pool.now();
         let waiters = {
             let mut state = self.lock();
             let waiters = state.waiting.remove(&job.key).unwrap_or_default();
-            if is_right {
-                state.right.put(job.key, (), now);
-            } else {
-                waiters.iter().for_each(|waiter| state.failures.note(waiter.origin, now));
+            match &grant {
+                Some(grant) => state.right.put(job.key, Arc::clone(grant), now),
+                None => waiters.iter().for_each(|waiter| state.failures.note(waiter.origin, now)),
             }
             waiters
         };
         for Waiter { conn, request, reply, .. } in waiters {
-            let verdict = match is_right {
-                true => granted(&job.grant),
-                false => Verdict::Denied(Denial::Credentials),
-            };
+            let verdict = grant.as_ref().map_or(Verdict::Denied(Denial::Credentials), granted);
             reply(Answer { conn, request, verdict });
         }
     }

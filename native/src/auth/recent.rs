@@ -15,7 +15,7 @@ pub(super) struct Recent<K, V> {
     life: Duration,
 }
 
-impl<K: Ord + Copy, V: Copy> Recent<K, V> {
+impl<K: Ord + Copy, V: Clone> Recent<K, V> {
     pub(super) const fn new(entries: usize, life: Duration) -> Self {
         Self { young: BTreeMap::new(), old: BTreeMap::new(), half: entries.div_ceil(2), life }
     }
@@ -23,14 +23,14 @@ impl<K: Ord + Copy, V: Copy> Recent<K, V> {
     /// The value, which counts as young again.
     pub(super) fn touch(&mut self, key: &K, now: Instant) -> Option<V> {
         let value = self.get(key, now)?;
-        self.put(*key, value, now);
+        self.put(*key, value.clone(), now);
         Some(value)
     }
 
     /// The value, unless it is too old.
     pub(super) fn get(&self, key: &K, now: Instant) -> Option<V> {
         let (value, at) = self.young.get(key).or_else(|| self.old.get(key))?;
-        (now.since(*at) < self.life).then_some(*value)
+        (now.since(*at) < self.life).then(|| value.clone())
     }
 
     pub(super) fn put(&mut self, key: K, value: V, now: Instant) {

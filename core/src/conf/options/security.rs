@@ -129,6 +129,33 @@ const OPTIONS: &[OptionSpec] = &[
     })
     .reloaded()
     .help("Lets only clients in whose Client Identifier begins like this. Deprecated in Mosquitto."),
+    OptionSpec::general("jwt_audience", Kind::Text(1024), |draft, value| {
+        draft.server.auth.jwt_audience = Some(value.text());
+    })
+    .reloaded()
+    .help("Ours. What the claim `aud` of a token must name. Without it: anything."),
+    OptionSpec::general("jwt_issuer", Kind::Text(1024), |draft, value| {
+        draft.server.auth.jwt_issuer = Some(value.text());
+    })
+    .reloaded()
+    .help("Ours. What the claim `iss` of a token must be. Without it: anything."),
+    OptionSpec::new(
+        "jwt_key_file",
+        Scope::Security,
+        Kind::Path,
+        Setter::Either(
+            |draft, value| draft.jwt_key_file = Some(value.text()),
+            |listener, value| listener.listener.jwt_key_file = Some(value.text()),
+        ),
+    )
+    .reloaded()
+    .help("Ours. The keys of JSON Web Tokens, which clients give as their password: public keys as PEM (RSA for RS256, P-256 for ES256; several while keys change), or else one shared secret of 32 bytes or more (HS256). A token must have `exp`, at which the client is disconnected."),
+    OptionSpec::general("jwt_username_claim", Kind::Text(1024), |draft, value| {
+        draft.server.auth.jwt_username_claim = value.text();
+    })
+    .default("sub")
+    .reloaded()
+    .help("Ours. The claim of a token that is the User Name; one in CONNECT must be the same or empty."),
     OptionSpec::listener("listener_allow_anonymous", Kind::Bool, |listener, value| {
         listener.allow_anonymous = Some(value.bool());
     })
