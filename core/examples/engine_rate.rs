@@ -31,11 +31,8 @@ fn connect(engine: &mut Engine, conn: ConnectionId, effects: &mut Vec<Effect>) {
         properties: ConnectProperties::default(),
         bridge: false,
     });
-    engine.handle(
-        Instant::ZERO,
-        Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None },
-        effects,
-    );
+    let opened = Input::opened(conn, Peer::Local, 0, Instant::ZERO);
+    engine.handle(Instant::ZERO, opened, effects);
     engine.handle(Instant::ZERO, Input::Bytes { conn, chunk: &bytes(&packet) }, effects);
 }
 

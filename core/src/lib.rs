@@ -32,6 +32,7 @@ pub mod journal;
 pub mod map;
 pub mod message;
 pub mod packet;
+pub mod proxy;
 pub mod rng;
 mod session;
 pub mod sim;

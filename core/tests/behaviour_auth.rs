@@ -250,7 +250,8 @@ fn a_name_that_the_transport_proved_needs_no_password_and_stands_above_the_one_i
     configured(&mut net, |_, listener| listener.use_username_as_clientid = true);
     let conn = halyard_core::engine::ConnectionId(9000);
     let identity = Some("cert".into());
-    net.input(0, Input::Opened { conn, peer: Peer::Local, listener: 0, identity });
+    let accepted = net.now;
+    net.input(0, Input::Opened { conn, peer: Peer::Local, listener: 0, identity, accepted });
     let raw = Raw { shard: 0, conn, version: V5 };
     let mut hello = connect("c", V5);
     hello.username = Some("somebody");

@@ -62,11 +62,7 @@ fn a_message_reaches_its_subscriber_at_each_qos() {
         engine.handle(now, Input::Turn { wall: WallClock(0) }, &mut effects);
         let (a, b) = (ConnectionId(1), ConnectionId(2));
         for (conn, name) in [(a, "a"), (b, "b")] {
-            engine.handle(
-                now,
-                Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None },
-                &mut effects,
-            );
+            engine.handle(now, Input::opened(conn, Peer::Local, 0, now), &mut effects);
             let chunk = connect(name, version);
             engine.handle(now, Input::Bytes { conn, chunk: &chunk }, &mut effects);
         }

@@ -139,7 +139,7 @@ fn mistakes_of_a_listener_are_named() {
         ),
         (
             "listener 1\ncertfile /a.pem",
-            "a.conf:3: error: certfile: it is not supported yet; remove the line, and put a TLS proxy before a listener on loopback",
+            "a.conf:2: error: certfile: the certificate has no private key; name both with certfile and keyfile, or remove all TLS options of the listener",
         ),
     ] {
         let parsed = read(format!("allow_anonymous true\n{text}\n"));

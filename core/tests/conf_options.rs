@@ -7,6 +7,7 @@ use conf_support::quiet;
 use conf_support::read;
 use conf_support::said;
 use halyard_core::conf::BrokerConfig;
+use halyard_core::conf::CertificateName;
 use halyard_core::conf::Kind;
 use halyard_core::conf::Listener;
 use halyard_core::conf::LogDestination;
@@ -14,11 +15,13 @@ use halyard_core::conf::LogFormat;
 use halyard_core::conf::LogType;
 use halyard_core::conf::LogTypes;
 use halyard_core::conf::Protocol;
+use halyard_core::conf::ProxyConfig;
 use halyard_core::conf::Scope;
 use halyard_core::conf::ServerConfig;
 use halyard_core::conf::SocketDomain;
 use halyard_core::conf::Status;
 use halyard_core::conf::SyncMode;
+use halyard_core::conf::TlsConfig;
 use halyard_core::conf::options;
 
 type Change<T> = fn(&mut T);
@@ -116,6 +119,8 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("persistence_sync interval", |s| s.store.sync = SyncMode::Interval),
     ("persistence_sync never", |s| s.store.sync = SyncMode::Never),
     ("persistence_sync_interval 20", |s| s.store.sync_interval_millis = 20),
+    ("max_tls_handshakes 9", |s| s.max_tls_handshakes = 9),
+    ("tls_handshake_timeout 5", |s| s.tls_handshake_timeout_secs = 5),
     ("pid_file /run/a b.pid", |s| s.pid_file = Some("/run/a b.pid".into())),
     ("set_tcp_nodelay false", |s| s.set_tcp_nodelay = false),
     ("user root", |s| s.user = Some("root".into())),
@@ -153,7 +158,73 @@ const LISTENER: &[(&str, Change<Listener>)] = &[
         l.protocol = Protocol::Websockets;
         l.websockets_origin = vec!["https://a.example".into(), "null".into()];
     }),
+    ("certfile /c d.pem\nkeyfile k", |l| l.tls = Some(tls(|_| {}))),
+    ("certfile /c d.pem\nkeyfile k\ncafile a\ncapath p\nrequire_certificate true", |l| {
+        l.tls = Some(tls(|tls| {
+            (tls.cafile, tls.capath) = (Some("a".into()), Some("p".into()));
+            tls.require_certificate = true;
+        }));
+    }),
+    ("certfile /c d.pem\nkeyfile k\ncafile a\nrequire_certificate true\ncrlfile r", |l| {
+        l.tls = Some(tls(|tls| {
+            (tls.cafile, tls.crlfile) = (Some("a".into()), Some("r".into()));
+            tls.require_certificate = true;
+        }));
+    }),
+    ("certfile /c d.pem\nkeyfile k\ntls_version tlsv1.3\nciphers A:B\nciphers_tls1.3 C", |l| {
+        l.tls = Some(tls(|tls| {
+            tls.only_tls13 = true;
+            (tls.ciphers, tls.ciphers_tls13) = (Some("A:B".into()), Some("C".into()));
+        }));
+    }),
+    (
+        "certfile /c d.pem\nkeyfile k\ncafile a\nrequire_certificate true\n\
+         use_identity_as_username true",
+        |l| with_name(l, CertificateName::CommonName),
+    ),
+    (
+        "certfile /c d.pem\nkeyfile k\ncafile a\nrequire_certificate true\n\
+         use_subject_as_username true",
+        |l| with_name(l, CertificateName::Subject),
+    ),
+    ("enable_proxy_protocol 1\nproxy_protocol_trusted 10.0.0.0/8", |l| {
+        l.proxy = Some(proxy(1, false, &["10.0.0.0/8"]));
+    }),
+    (
+        "enable_proxy_protocol 2\nproxy_protocol_v2_require_tls true\n\
+         proxy_protocol_trusted 10.1.2.3\nproxy_protocol_trusted ::1",
+        |l| l.proxy = Some(proxy(2, true, &["10.1.2.3/32", "::1/128"])),
+    ),
 ];
+
+fn tls(change: fn(&mut TlsConfig)) -> TlsConfig {
+    let mut tls = TlsConfig {
+        certfile: "/c d.pem".into(),
+        keyfile: "k".into(),
+        cafile: None,
+        capath: None,
+        crlfile: None,
+        require_certificate: false,
+        only_tls13: false,
+        ciphers: None,
+        ciphers_tls13: None,
+    };
+    change(&mut tls);
+    tls
+}
+
+fn with_name(listener: &mut Listener, name: CertificateName) {
+    listener.certificate_name = Some(name);
+    listener.tls = Some(tls(|tls| {
+        tls.cafile = Some("a".into());
+        tls.require_certificate = true;
+    }));
+}
+
+fn proxy(version: u8, require_tls: bool, trusted: &[&str]) -> ProxyConfig {
+    let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
+    ProxyConfig { version, require_tls, require_certificate: false, trusted }
+}
 
 #[test]
 fn an_empty_file_is_local_only() {

@@ -122,7 +122,7 @@ impl Run {
         let conn = ConnectionId(self.ever.len() as u64 + 1);
         self.ever.insert(conn);
         self.open[slot] = Some(conn);
-        self.input(Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None });
+        self.input(Input::opened(conn, Peer::Local, 0, self.now));
     }
 
     /// A connection with a CONNECT, so that it need not be guessed byte by byte.

@@ -11,6 +11,7 @@ mod process;
 mod server;
 mod settings;
 mod store;
+mod tls;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

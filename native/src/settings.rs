@@ -4,6 +4,7 @@
 use crate::access;
 use crate::auth;
 use crate::log;
+use crate::tls;
 use halyard_core::conf;
 use halyard_core::conf::Address;
 use halyard_core::conf::AdminConfig;
@@ -19,6 +20,7 @@ use std::fs::DirEntry;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Characters of the shortest token: a random one of these is not guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -55,17 +57,32 @@ pub(crate) struct Settings {
     tokens: BTreeMap<String, Token>,
     /// What is harmless but should be known.
     pub(crate) warnings: Vec<String>,
+    /// TLS by listener, its files read; connections keep what they began with.
+    tls: Vec<Option<Arc<rustls::ServerConfig>>>,
 }
 
 impl Settings {
     /// Settings that come from no file.
-    pub(crate) const fn local(config: ServerConfig) -> Self {
-        Self { config, config_file: None, tokens: BTreeMap::new(), warnings: Vec::new() }
+    pub(crate) fn local(config: ServerConfig) -> Self {
+        let (tokens, warnings, tls) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { config, config_file: None, tokens, warnings, tls }
     }
 
     /// What requests to this admin API must carry.
     pub(crate) fn token(&self, admin: &AdminConfig) -> Option<&Token> {
         self.tokens.get(admin.token_file.as_ref()?)
+    }
+
+    /// TLS of the listener with this index, if it has it.
+    pub(crate) fn tls(&self, listener: u16) -> Option<&Arc<rustls::ServerConfig>> {
+        self.tls.get(usize::from(listener))?.as_ref()
+    }
+
+    /// Takes over from `other` the listener that was its number `index`, as our number `at`.
+    pub(crate) fn adopt(&mut self, at: usize, other: &Self, index: usize) {
+        self.config.listeners[at] = other.config.listeners[index].clone();
+        self.tls.resize(self.config.listeners.len(), None);
+        self.tls[at] = other.tls.get(index).cloned().flatten();
     }
 
     /// The configuration of the engine of one shard.
@@ -130,7 +147,8 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
             return Err(lines.join("\n"));
         }
     }
-    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, warnings: lines })
+    let tls = read_tls(&config, &mut lines)?;
+    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, warnings: lines, tls })
 }
 
 fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String> {
@@ -163,6 +181,29 @@ fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String
         }
     }
     if is_valid { Ok(lines) } else { Err(lines) }
+}
+
+/// Reads the certificates and keys of all listeners.
+fn read_tls(
+    config: &ServerConfig,
+    lines: &mut Vec<String>,
+) -> Result<Vec<Option<Arc<rustls::ServerConfig>>>, String> {
+    let mut all = Vec::new();
+    let mut failed = false;
+    for listener in &config.listeners {
+        let mut warnings = Vec::new();
+        let made = listener.tls.as_ref().map(|config| tls::listener(config, &mut warnings));
+        lines.extend(warnings.iter().map(|text| format!("{}: warning: {text}", listener.place)));
+        all.push(match made.transpose() {
+            Ok(made) => made,
+            Err(text) => {
+                lines.push(format!("{}: error: {text}", listener.place));
+                failed = true;
+                None
+            }
+        });
+    }
+    if failed { Err(lines.join("\n")) } else { Ok(all) }
 }
 
 /// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.

@@ -46,7 +46,7 @@ impl Broker {
     pub fn open(&mut self, now: f64) -> u32 {
         self.last_conn += 1;
         let conn = id(self.last_conn);
-        self.handle(now, Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None });
+        self.handle(now, Input::opened(conn, Peer::Local, 0, convert::instant(now)));
         self.last_conn
     }
 

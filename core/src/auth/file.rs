@@ -77,8 +77,9 @@ fn take(users: &mut Users, line: u32, bytes: &[u8]) -> Result<(), (bool, &'stati
     if text.is_empty() {
         return Ok(());
     }
-    let (name, encoded) =
-        text.split_once(':').ok_or(error("the line is not `user:hash`: there is no colon"))?;
+    let (name, encoded) = text
+        .split_once(':')
+        .ok_or_else(|| error("the line is not `user:hash`: there is no colon"))?;
     let (name, encoded) = (name.trim_ascii(), encoded.trim_ascii());
     if name.is_empty() {
         return Err(error("there is no user name before the colon"));

@@ -29,6 +29,7 @@ use super::options::Special;
 use super::options::Status;
 use super::report::Key;
 use super::report::Report;
+use super::tls;
 use super::value;
 use super::value::Value;
 use std::cmp::Ordering;
@@ -238,8 +239,13 @@ impl Reader<'_> {
             admin: super::AdminConfig::default(),
             websockets_origin: Vec::new(),
             acl_file: None,
+            tls: None,
+            certificate_name: None,
+            proxy: None,
         };
-        self.draft.listeners.push(ListenerDraft { listener, place, allow_anonymous: None, asked });
+        let tls = tls::Lines::default();
+        let draft = ListenerDraft { listener, place, allow_anonymous: None, tls, asked };
+        self.draft.listeners.push(draft);
         self.draft.listeners.len() - 1
     }
 

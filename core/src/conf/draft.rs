@@ -6,6 +6,7 @@ use super::LogDestination;
 use super::LogType;
 use super::LogTypes;
 use super::ServerConfig;
+use super::tls;
 use super::value::Value;
 
 /// Where something was said.
@@ -42,6 +43,7 @@ pub(super) struct ListenerDraft {
     pub(super) listener: Listener,
     pub(super) place: Place,
     pub(super) allow_anonymous: Option<bool>,
+    pub(super) tls: tls::Lines,
     /// Whether a line asked for it: `listener`, `port` or `bind_address`.
     pub(super) asked: bool,
 }

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::draft::ListenerDraft;
 use super::draft::Place;
 use super::report::Report;
+use super::tls;
 use std::collections::BTreeMap;
 
 pub(super) fn finish(draft: Draft, seen: &Seen, report: &mut Report) -> ServerConfig {
@@ -75,6 +76,7 @@ fn local_listener(
     let mut own = None;
     if let Some(draft) = drafts.into_iter().next() {
         local = Listener { address: local.address, ..draft.listener };
+        secure(&mut local, &draft.tls, draft.place, report);
         own = draft.allow_anonymous.map(|anonymous| (anonymous, draft.place));
     } else {
         local.place = "the configuration has no listener".into();
@@ -89,9 +91,11 @@ fn local_listener(
 }
 
 fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> Listener {
-    let ListenerDraft { mut listener, place, allow_anonymous, .. } = draft;
+    let ListenerDraft { mut listener, place, allow_anonymous, tls, .. } = draft;
+    secure(&mut listener, &tls, place, report);
     listener.engine.allow_anonymous = allow_anonymous.or(general.anonymous).unwrap_or(false);
-    if general.complete(&mut listener) && !listener.engine.allow_anonymous {
+    let knows_nobody = general.complete(&mut listener) && listener.certificate_name.is_none();
+    if knows_nobody && !listener.engine.allow_anonymous {
         refuses_everybody(place, "listener", report);
     }
     if listener.protocol == Protocol::Mqtt && !listener.websockets_origin.is_empty() {
@@ -126,6 +130,12 @@ fn check_admin(listener: &Listener, place: Place, report: &mut Report) {
         let right = "write `admin_token_file PATH`, or let it listen on 127.0.0.1 or a Unix socket";
         report.error(place, "admin_api", Problem::new(what, right));
     }
+}
+
+fn secure(listener: &mut Listener, lines: &tls::Lines, place: Place, report: &mut Report) {
+    listener.tls = lines.tls(place, report);
+    listener.certificate_name = lines.username();
+    listener.proxy = lines.proxy(place, report);
 }
 
 fn refuses_everybody(place: Place, option: &str, report: &mut Report) {

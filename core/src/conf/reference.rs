@@ -96,6 +96,7 @@ fn value(option: &OptionSpec) -> String {
             format!("some of {}", words.join(" "))
         }
         Kind::Text(_) => "text".to_owned(),
+        Kind::Network => "network".to_owned(),
         Kind::Path => "path".to_owned(),
         Kind::TopicPrefix => "beginning of a topic".to_owned(),
         Kind::TimeFormat => "format of strftime".to_owned(),

@@ -2,7 +2,10 @@
 //! process has (sockets, log, user). Nothing here opens, resolves or checks anything.
 
 use super::BrokerConfig;
+use super::CertificateName;
 use super::ListenerConfig;
+use super::ProxyConfig;
+use super::TlsConfig;
 
 /// The port of MQTT.
 pub const MQTT_PORT: u16 = 1883;
@@ -31,6 +34,10 @@ pub struct ServerConfig {
     pub user: Option<String>,
     /// `TCP_NODELAY`: output is gathered per turn, so delaying it further gains nothing.
     pub set_tcp_nodelay: bool,
+    /// TLS handshakes under way at a time; 0 = no limit.
+    pub max_tls_handshakes: u32,
+    /// Seconds that a TLS handshake may take; 0 = as long as `connect_timeout` allows.
+    pub tls_handshake_timeout_secs: u32,
     /// Shards, each a thread; `None` = as many as suit the machine.
     pub worker_threads: Option<u16>,
     /// The access list for all listeners; to be read into `broker.access`.
@@ -103,6 +110,12 @@ pub struct Listener {
     pub websockets_origin: Vec<String>,
     /// Its own access list (`per_listener_settings`); to be read into `engine.access`.
     pub acl_file: Option<String>,
+    /// TLS; `None` = in the clear.
+    pub tls: Option<TlsConfig>,
+    /// What of a client's certificate is its User Name; `None` = nothing.
+    pub certificate_name: Option<CertificateName>,
+    /// The PROXY protocol; `None` = connections come from the clients themselves.
+    pub proxy: Option<ProxyConfig>,
 }
 
 /// The admin API of a listener.
@@ -330,6 +343,8 @@ impl ServerConfig {
             pid_file: None,
             user: None,
             set_tcp_nodelay: true,
+            max_tls_handshakes: 1000,
+            tls_handshake_timeout_secs: 0,
             worker_threads: None,
             acl_file: None,
         }
@@ -352,6 +367,9 @@ impl Listener {
             admin: AdminConfig::default(),
             websockets_origin: Vec::new(),
             acl_file: None,
+            tls: None,
+            certificate_name: None,
+            proxy: None,
         }
     }
 }

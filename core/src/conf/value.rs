@@ -1,6 +1,7 @@
 //! Values: the rest of a line as what its option's type says, or why it is none and what would be
 //! right. Knows types, no options.
 
+use super::Network;
 use super::diagnose::Problem;
 use super::diagnose::quoted;
 use super::options::Kind;
@@ -13,6 +14,7 @@ pub(super) enum Value {
     Int(i64),
     Listener { port: u16, address: Option<String> },
     LogDestination { word: &'static str, path: String },
+    Network(Network),
     Text(String),
     Word(&'static str),
     Words(Vec<&'static str>),
@@ -48,6 +50,13 @@ impl Value {
         match self {
             Self::Text(text) => text.clone(),
             _ => String::new(),
+        }
+    }
+
+    pub(super) const fn network(&self) -> Option<Network> {
+        match self {
+            Self::Network(network) => Some(*network),
+            _ => None,
         }
     }
 
@@ -99,7 +108,7 @@ pub(super) fn parse(kind: Kind, rest: &str) -> Result<Reading<'_>, Problem> {
         Kind::TimeFormat => time_format(rest),
         Kind::TopicPrefix => topic_prefix(rest),
         Kind::Words(words) => some_of(words, rest).map(|value| Reading { value, ignored: "" }),
-        Kind::Bool | Kind::Duration | Kind::Int { .. } | Kind::Word(_) => {
+        Kind::Bool | Kind::Duration | Kind::Int { .. } | Kind::Network | Kind::Word(_) => {
             let (word, ignored) = first_word(rest);
             one_word(kind, word).map(|value| Reading { value, ignored })
         }
@@ -121,6 +130,7 @@ pub(super) fn expected(kind: Kind) -> Cow<'static, str> {
             "write `listener PORT`, `listener PORT ADDRESS` or `listener 0 /PATH`".into()
         }
         Kind::LogDestination => "write stdout, stderr, syslog, `file PATH` or none".into(),
+        Kind::Network => "write a network (`10.0.0.0/8`, `2001:db8::/32`) or an IP address".into(),
         Kind::Path => "write a path".into(),
         Kind::Text(_) => "write a text".into(),
         Kind::TimeFormat => "write a format of strftime: `%Y-%m-%dT%H:%M:%S`".into(),
@@ -170,6 +180,10 @@ fn one_word(kind: Kind, word: &str) -> Result<Value, Problem> {
                 Err(Problem::new(what, expected(kind)))
             }
         }
+        Kind::Network => word
+            .parse()
+            .map(Value::Network)
+            .map_err(|()| Problem::new(format!("{} is no network", quoted(word)), expected(kind))),
         Kind::Word(words) => word_of(words, word).map(Value::Word),
         _ => Err(Problem::new("the value is missing", expected(kind))),
     }

@@ -76,12 +76,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection that was accepted at `accepted`.
     pub(crate) fn new(
         id: ConnectionId,
         peer: Peer,
         listener: u16,
         identity: Option<Arc<str>>,
-        now: Instant,
+        accepted: Instant,
     ) -> Self {
         Self {
             id,
@@ -96,7 +97,7 @@ impl Connection {
             aliases_in: IncomingAliases::default(),
             aliases_out: OutgoingAliases::default(),
             output: Output::default(),
-            last_packet: now,
+            last_packet: accepted,
             partial_since: None,
             keep_alive: 0,
             timer: None,

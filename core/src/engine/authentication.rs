@@ -370,7 +370,7 @@ impl<O: Observer> Engine<O> {
         effects: &mut Vec<Effect>,
     ) -> Result<Next, Violation> {
         let violation = |detail| Violation::new(ReasonCode::ProtocolError, detail);
-        let connection = self.links.slots.get_mut(slot).ok_or(violation(UNASKED))?;
+        let connection = self.links.slots.get_mut(slot).ok_or_else(|| violation(UNASKED))?;
         let Some(method) = connection.method.clone() else {
             return Err(violation(
                 "AUTH without an Authentication Method in CONNECT [MQTT-4.12.0-7]",

@@ -4,6 +4,7 @@
 use super::LinkMessage;
 use crate::auth::Verdict;
 use crate::journal::Lsn;
+use crate::time::Instant;
 use crate::time::WallClock;
 use core::fmt;
 use core::net::IpAddr;
@@ -70,6 +71,9 @@ pub enum Input<'a> {
         /// Who the transport proved it to be, by its certificate: then this is the User Name,
         /// whatever CONNECT says, and no password is asked for.
         identity: Option<Arc<str>>,
+        /// When the transport was accepted: the time until CONNECT runs from there, whatever a
+        /// proxy's header, TLS and a WebSocket took of it.
+        accepted: Instant,
     },
     /// Bytes of the MQTT stream arrived, cut anywhere.
     Bytes {
@@ -123,6 +127,13 @@ pub enum Input<'a> {
     },
     /// From now on this configuration holds.
     Reconfigured(Arc<super::Config>),
+}
+
+impl Input<'_> {
+    /// A connection that says nothing of itself, accepted at `now`.
+    pub const fn opened(conn: ConnectionId, peer: Peer, listener: u16, now: Instant) -> Self {
+        Self::Opened { conn, peer, listener, identity: None, accepted: now }
+    }
 }
 
 /// How a transport ended.

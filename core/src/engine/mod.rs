@@ -92,8 +92,9 @@ impl<O: Observer> Engine<O> {
     pub fn handle(&mut self, now: Instant, input: Input<'_>, effects: &mut Vec<Effect>) {
         match input {
             Input::Turn { wall } => self.turn(now, wall, effects),
-            Input::Opened { conn, peer, listener, identity } => {
-                self.opened(now, Connection::new(conn, peer, listener, identity, now));
+            Input::Opened { conn, peer, listener, identity, accepted } => {
+                let accepted = accepted.min(now);
+                self.opened(now, Connection::new(conn, peer, listener, identity, accepted));
             }
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
             Input::Closed { conn, cause } => self.closed(now, conn, cause, effects),

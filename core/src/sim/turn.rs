@@ -31,7 +31,7 @@ pub(super) struct Node {
     pub(super) config: Arc<Config>,
     pub(super) answers: Vec<(u64, AdminReply)>,
     /// Who is to be found out and was not yet.
-    questions: Vec<Box<AuthRequest>>,
+    questions: Vec<AuthRequest>,
     turn_at: Option<Instant>,
     rests_until: Instant,
     waters: Vec<(ConnectionId, Water)>,
@@ -122,7 +122,7 @@ impl World {
                 self.nodes[node].wants_turn(now, &mut self.rng);
                 continue;
             }
-            let AuthRequest { conn, request, .. } = *question;
+            let AuthRequest { conn, request, .. } = question;
             let verdict = verdict(&question);
             self.input(node, Input::Authenticated { conn, request, verdict });
         }
@@ -149,10 +149,7 @@ impl World {
         if !wire.server_open {
             wire.server_open = true;
             let listener = wire.listener;
-            self.input(
-                node,
-                Input::Opened { conn: id, peer: Peer::Local, listener, identity: None },
-            );
+            self.input(node, Input::opened(id, Peer::Local, listener, now));
         }
         for _ in 0..self.rng.between(1, READS_MAX) {
             let Some(wire) = self.wires.get_mut(&conn) else { return };
@@ -308,7 +305,7 @@ impl World {
                 Effect::Answer { request, reply } => {
                     self.nodes[node].answers.push((request, reply));
                 }
-                Effect::Authenticate(request) => self.nodes[node].questions.push(request),
+                Effect::Authenticate(request) => self.nodes[node].questions.push(*request),
                 Effect::Link { .. } => {}
             }
         }

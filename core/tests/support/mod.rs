@@ -179,7 +179,7 @@ impl Net {
     pub fn open_on(&mut self, shard: usize, listener: u16, version: Version) -> Raw {
         self.next += 1;
         let conn = ConnectionId(self.next);
-        self.input(shard, Input::Opened { conn, peer: Peer::Local, listener, identity: None });
+        self.input(shard, Input::opened(conn, Peer::Local, listener, self.now));
         Raw { shard, conn, version }
     }
 

@@ -139,7 +139,8 @@ impl Flags {
         }
         let mut values = values.into_iter();
         let file = values.next().ok_or("FILE is missing")?.into();
-        let mut next = |name| values.next().ok_or(format!("{name} is missing")).and_then(text);
+        let mut next =
+            |name| values.next().ok_or_else(|| format!("{name} is missing")).and_then(text);
         let task = if upgrade {
             Task::Upgrade
         } else {
@@ -211,7 +212,7 @@ impl Command {
                 with_user(&before, &user, &hash::create(method, &password)?.to_string())
             }
             Task::Delete { user } => without_user(&before, &user)
-                .ok_or(format!("{}: there is no user {user}", file.display()))?,
+                .ok_or_else(|| format!("{}: there is no user {user}", file.display()))?,
             Task::Upgrade => upgraded(&before, method, &file)?,
         };
         if is_stdout {
@@ -296,7 +297,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut name = path.file_name().ok_or(io::Error::other("it has no name"))?.to_owned();
+    let mut name = path.file_name().ok_or_else(|| io::Error::other("it has no name"))?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = path.with_file_name(name);
     let outcome = write_new(&new, text, old.as_ref()).and_then(|()| fs::rename(&new, &path));
@@ -306,7 +307,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // The name is there; only a power cut could take it back.
-    _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    _ = File::open(folder.unwrap_or_else(|| Path::new("."))).and_then(|folder| folder.sync_all());
     Ok(())
 }
 

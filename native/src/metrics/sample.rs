@@ -73,6 +73,11 @@ impl DriverStats {
 }
 
 impl ListenerStats {
+    /// A connection was denied by this option.
+    pub(crate) fn deny(&mut self, option: &'static str) {
+        *self.denied.entry(option).or_default() += 1;
+    }
+
     fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.open += other.open;

@@ -2,6 +2,8 @@
 //! idle connection holds none. What was read is handled in the same turn.
 
 use super::conn::Conn;
+use super::io::Got;
+use super::io::SCRATCH_BYTES;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::TransportEnd;
 use zeroize::Zeroize as _;
@@ -17,6 +19,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct Arena {
     buffer: Box<[u8]>,
+    /// Sealed bytes of the connection that is read.
+    scratch: Box<[u8]>,
     used: usize,
     /// The most that was used since the last wipe.
     soiled: usize,
@@ -42,13 +46,21 @@ impl Read {
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; ARENA_BYTES].into(), used: 0, soiled: 0, reads: Vec::new() }
+        Self {
+            buffer: vec![0; ARENA_BYTES].into(),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            used: 0,
+            soiled: 0,
+            reads: Vec::new(),
+        }
     }
 
     /// Nothing that was read and handled can be found here any more.
     pub(super) fn wipe(&mut self) {
         let handled = self.used..self.soiled.max(self.used);
         self.buffer[handled].zeroize();
+        // TLS opens its records where they lie.
+        self.scratch.zeroize();
         self.soiled = self.used;
     }
 
@@ -68,20 +80,21 @@ impl Arena {
     /// no more room in this turn.
     pub(super) fn read(&mut self, conn: &mut Conn) -> bool {
         let mut budget = CONNECTION_BYTES.min(self.buffer.len() - self.used);
-        if budget < READ_BYTES_MIN {
+        if budget < READ_BYTES_MIN.max(conn.room()) {
             return false;
         }
         conn.flush();
         let start = self.used;
         let mut ended = None;
         while !conn.paused || conn.is_broken() {
-            if budget == 0 {
+            if budget < conn.room() {
                 conn.requeue();
                 break;
             }
-            match conn.read(&mut self.buffer[self.used..self.used + budget]) {
-                Ok(Some(len)) => {
-                    budget -= len;
+            let buffer = &mut self.buffer[self.used..self.used + budget];
+            match conn.read(&mut self.scratch, buffer) {
+                Ok(Some(Got { len, wire })) => {
+                    budget = budget.saturating_sub(len.max(wire));
                     // What nobody listens to any more leaves the room to the others.
                     self.used += if conn.is_draining() { 0 } else { len };
                 }

@@ -97,7 +97,7 @@ fn bind_one(
 ) -> Result<(), (String, io::Error)> {
     if let Address::Unix { path } = &listener.address {
         let socket = bind_unix(Path::new(path)).map_err(|error| (path.clone(), error))?;
-        let url = format!("{}{path}", scheme(listener.protocol, true));
+        let url = format!("{}{path}", scheme(listener, true));
         let (kind, place) = ("unix", format!("path {path}"));
         all.push(Bound { index, socket: BoundSocket::Unix(socket), url, kind, place });
         return Ok(());
@@ -134,7 +134,7 @@ impl Bound {
             Protocol::HttpApi => "/",
             _ => "",
         };
-        let url = format!("{}{local}{path}", scheme(listener.protocol, false));
+        let url = format!("{}{local}{path}", scheme(listener, false));
         let place = format!("port {}", local.port());
         Self { index, socket: BoundSocket::Tcp(socket), url, kind, place }
     }
@@ -143,19 +143,28 @@ impl Bound {
 impl Bound {
     /// The address for a browser, where it is another than that for MQTT.
     pub(crate) fn page(&self) -> Option<String> {
-        let host = self.url.strip_prefix("ws://")?.strip_suffix("/mqtt")?;
-        Some(format!("http://{host}/"))
+        let (host, scheme) = match self.url.strip_prefix("wss://") {
+            Some(host) => (host, "https"),
+            None => (self.url.strip_prefix("ws://")?, "http"),
+        };
+        Some(format!("{scheme}://{}/", host.strip_suffix("/mqtt")?))
     }
 }
 
-const fn scheme(protocol: Protocol, unix: bool) -> &'static str {
-    match (protocol, unix) {
-        (Protocol::Mqtt, false) => "mqtt://",
-        (Protocol::Mqtt, true) => "mqtt+unix://",
-        (Protocol::HttpApi, false) => "http://",
-        (Protocol::HttpApi, true) => "http+unix://",
-        (_, false) => "ws://",
-        (_, true) => "ws+unix://",
+const fn scheme(listener: &Listener, unix: bool) -> &'static str {
+    match (listener.protocol, listener.tls.is_some(), unix) {
+        (Protocol::Mqtt, false, false) => "mqtt://",
+        (Protocol::Mqtt, false, true) => "mqtt+unix://",
+        (Protocol::Mqtt, true, false) => "mqtts://",
+        (Protocol::Mqtt, true, true) => "mqtts+unix://",
+        (Protocol::HttpApi, false, false) => "http://",
+        (Protocol::HttpApi, false, true) => "http+unix://",
+        (Protocol::HttpApi, true, false) => "https://",
+        (Protocol::HttpApi, true, true) => "https+unix://",
+        (_, false, false) => "ws://",
+        (_, false, true) => "ws+unix://",
+        (_, true, false) => "wss://",
+        (_, true, true) => "wss+unix://",
     }
 }
 

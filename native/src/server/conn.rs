@@ -1,8 +1,11 @@
 //! One connection as the driver sees it: a socket, what it refused to take, and how its bytes are
 //! framed. It holds no buffer while nothing is in transit, and knows no MQTT.
 
+use super::greet::Entrance;
+use super::io::Got;
 use super::io::Io;
 use super::listener::Admission;
+use super::tls::Session;
 use crate::auth::scram;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::Peer;
@@ -12,7 +15,10 @@ use halyard_core::time::Instant;
 use halyard_core::websocket;
 use halyard_core::websocket::FrameDecoder;
 use halyard_core::websocket::Opcode;
+use rustls::pki_types::CertificateDer;
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -28,10 +34,12 @@ pub(super) struct Conn {
     pub(super) paused: bool,
     /// An exchange of authentication that is under way.
     pub(super) exchange: Option<Box<scram::Server>>,
+    /// It waits for its share of the turns that handshakes get.
+    pub(super) queued: bool,
     /// When the driver itself ends it; the engine has its own clocks.
     pub(super) deadline: Option<Instant>,
     /// Its place among the open connections.
-    _admission: Admission,
+    admission: Admission,
     io: Io,
     waker: Waker,
     backlog: Option<Box<Backlog>>,
@@ -46,8 +54,12 @@ pub(super) struct Conn {
 /// What the bytes of a connection mean.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// An HTTP request, of which this much has come.
-    Http(Box<HttpIntake>),
+    /// The header of the PROXY protocol.
+    Proxy(Box<Entrance>),
+    /// Nothing until the TLS handshake is over.
+    Handshake(Box<Entrance>),
+    /// An HTTP request.
+    Http(Box<Entrance>),
     /// A request that was understood and is not answered yet.
     Asking,
     /// MQTT.
@@ -56,13 +68,6 @@ pub(super) enum Stage {
     WebSocket(FrameDecoder),
     /// Nothing any more: what was written is to arrive, then the socket is closed.
     Draining,
-}
-
-/// A connection before its HTTP request is complete.
-#[derive(Debug)]
-pub(super) struct HttpIntake {
-    pub(super) peer: Peer,
-    pub(super) received: Vec<u8>,
 }
 
 /// What a socket has not taken yet.
@@ -88,8 +93,9 @@ impl Conn {
             listener: admission.listener(),
             paused: false,
             exchange: None,
+            queued: false,
             deadline: None,
-            _admission: admission,
+            admission,
             io,
             waker,
             backlog: None,
@@ -100,15 +106,24 @@ impl Conn {
     }
 
     /// Reads what is there, at most `buffer`; `Ok(None)` if nothing is, and the waker is set.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, TransportEnd> {
+    /// `scratch` is for bytes that are sealed.
+    pub(super) fn read(
+        &mut self,
+        scratch: &mut [u8],
+        buffer: &mut [u8],
+    ) -> Result<Option<Got>, TransportEnd> {
         loop {
             let mut cx = Context::from_waker(&self.waker);
-            return match self.io.poll_read(&mut cx, buffer) {
+            let poll = self.io.poll_read(&mut cx, scratch, buffer);
+            if let Some(outgoing) = self.io.take_outgoing() {
+                self.write_as_is(&[], outgoing);
+            }
+            return match poll {
                 Poll::Pending if !self.broken => Ok(None),
                 Poll::Pending => Err(TransportEnd::Broken),
-                Poll::Ready(Ok(0)) if self.broken => Err(TransportEnd::Broken),
-                Poll::Ready(Ok(0)) => Err(TransportEnd::Eof),
-                Poll::Ready(Ok(len)) => Ok(Some(len)),
+                Poll::Ready(Ok(None)) if self.broken => Err(TransportEnd::Broken),
+                Poll::Ready(Ok(None)) => Err(TransportEnd::Eof),
+                Poll::Ready(Ok(Some(got))) => Ok(Some(got)),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Poll::Ready(Err(_)) => Err(TransportEnd::Broken),
             };
@@ -135,11 +150,29 @@ impl Conn {
 
     /// Writes a response whose body is part of the program: it is never copied.
     pub(super) fn send_static(&mut self, head: Vec<u8>, body: &'static [u8]) {
-        self.backlog = Some(Box::new(Backlog { bytes: head, sent: 0, tail: body }));
+        match self.io.seal(&head, body) {
+            None => self.backlog = Some(Box::new(Backlog { bytes: head, sent: 0, tail: body })),
+            Some(Ok(bytes)) => {
+                self.backlog = Some(Box::new(Backlog { bytes, sent: 0, tail: &[] }));
+            }
+            Some(Err(_)) => return self.fail(),
+        }
         self.flush();
     }
 
     fn write(&mut self, head: &[u8], body: Vec<u8>) -> Option<Vec<u8>> {
+        if self.broken || self.shut {
+            return Some(body);
+        }
+        match self.io.seal(head, &body) {
+            None => return self.write_as_is(head, body),
+            Some(Ok(sealed)) => _ = self.write_as_is(&[], sealed),
+            Some(Err(_)) => self.fail(),
+        }
+        Some(body)
+    }
+
+    fn write_as_is(&mut self, head: &[u8], body: Vec<u8>) -> Option<Vec<u8>> {
         if self.broken || self.shut {
             return Some(body);
         }
@@ -220,6 +253,69 @@ impl Conn {
         self.shut = true;
         self.io.shut_down_write(&mut Context::from_waker(&self.waker));
         true
+    }
+
+    /// From now on it speaks TLS; `early` was read already.
+    pub(super) fn secure(
+        &mut self,
+        config: &Arc<rustls::ServerConfig>,
+        early: &[u8],
+    ) -> Result<(), String> {
+        self.io.secure(Session::new(Arc::clone(config), early)?);
+        self.requeue();
+        Ok(())
+    }
+
+    /// The least room that a read needs.
+    pub(super) const fn room(&self) -> usize {
+        self.io.room()
+    }
+
+    /// Whether its header or its TLS handshake is under way.
+    pub(super) const fn is_greeted(&self) -> bool {
+        matches!(self.stage, Stage::Proxy(_) | Stage::Handshake(_))
+    }
+
+    /// A proxy has told where it comes from; the error names the option that it is denied by.
+    pub(super) fn comes_from(&mut self, now: Instant, address: IpAddr) -> Result<(), &'static str> {
+        self.admission.comes_from(now, address)
+    }
+
+    /// What it has not done yet, and where it comes from.
+    pub(super) const fn waits_for(&self) -> Option<(&Peer, &'static str)> {
+        match &self.stage {
+            Stage::Proxy(entrance) => Some((&entrance.peer, "PROXY header")),
+            Stage::Handshake(entrance) => Some((&entrance.peer, "TLS handshake")),
+            Stage::Http(entrance) => Some((&entrance.peer, "HTTP request")),
+            _ => None,
+        }
+    }
+
+    /// Whether reading it may cost a handshake's arithmetic.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.io.is_handshaking()
+    }
+
+    /// Whether its TLS handshake is over and well.
+    pub(super) fn is_secure(&self) -> bool {
+        self.io.is_secure()
+    }
+
+    /// The certificate of the client.
+    pub(super) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.io.certificate()
+    }
+
+    /// Why its TLS session is over, once.
+    pub(super) fn take_failure(&mut self) -> Option<String> {
+        self.io.take_failure()
+    }
+
+    /// A TLS session ends with a word of its own; the socket is closed at once.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.is_secure() {
+            self.shut_down_write();
+        }
     }
 
     /// Puts it behind those that are ready already.

@@ -7,8 +7,8 @@ use super::api::Call;
 use super::api::Whom;
 use super::asks::Ask;
 use super::conn::Conn;
-use super::conn::HttpIntake;
 use super::conn::Stage;
+use super::greet::Entrance;
 use super::http;
 use super::http::Admin;
 use super::http::Answer;
@@ -49,8 +49,12 @@ pub(super) struct Intake<'a> {
 pub(super) enum Next {
     /// It goes on.
     Open,
-    /// The handshake is over: the driver's deadline falls.
+    /// The handshakes are over: the driver's deadline falls.
     Upgraded,
+    /// It goes on, until then.
+    Until(Instant),
+    /// It is not let in, for what this option says; the socket closes once all is written.
+    Refuse(&'static str),
     /// The shards are to be asked this, and the answer is the response.
     Ask { ask: Ask, whom: Whom, head_only: bool },
     /// All was said: once it is written, the socket closes.
@@ -67,6 +71,8 @@ impl Intake<'_> {
                 Next::Open
             }
             Stage::WebSocket(_) => self.frames(conn, bytes),
+            Stage::Proxy(_) => self.header(conn, bytes),
+            Stage::Handshake(_) => self.handshake(conn, bytes),
             Stage::Http(_) => self.request(conn, bytes),
             Stage::Asking | Stage::Draining => Next::Open,
         }
@@ -115,7 +121,7 @@ impl Intake<'_> {
         say_close(conn, Some(error.close_code()))
     }
 
-    fn request(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
+    pub(super) fn request(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
         let listener = &self.settings.config.listeners[usize::from(conn.listener)];
         let admin = listener.admin.enabled.then(|| Admin {
             token: self.settings.token(&listener.admin),
@@ -124,8 +130,8 @@ impl Intake<'_> {
         let origins = &listener.websockets_origin;
         let rules = Rules { protocol: listener.protocol, origins, admin };
         let stage = std::mem::replace(&mut conn.stage, Stage::Draining);
-        let Stage::Http(intake) = stage else { return Next::Drain };
-        let HttpIntake { peer, mut received } = *intake;
+        let Stage::Http(mut entrance) = stage else { return Next::Drain };
+        let mut received = std::mem::take(&mut entrance.received);
         let buffered = !received.is_empty();
         if buffered {
             received.extend_from_slice(bytes);
@@ -133,22 +139,29 @@ impl Intake<'_> {
         let whole: &mut [u8] = if buffered { &mut received } else { bytes };
         match http::parse(whole, rules) {
             Parsed::Partial => {
-                let received = if buffered { received } else { whole.to_vec() };
-                conn.stage = Stage::Http(Box::new(HttpIntake { peer, received }));
+                entrance.received = if buffered { received } else { whole.to_vec() };
+                conn.stage = Stage::Http(entrance);
                 Next::Open
             }
-            Parsed::Complete(len, answer) => self.answer(conn, peer, answer, &mut whole[len..]),
+            Parsed::Complete(len, answer) => {
+                self.answer(conn, *entrance, answer, &mut whole[len..])
+            }
         }
     }
 
-    fn answer(&mut self, conn: &mut Conn, peer: Peer, answer: Answer, rest: &mut [u8]) -> Next {
+    fn answer(
+        &mut self,
+        conn: &mut Conn,
+        entrance: Entrance,
+        answer: Answer,
+        rest: &mut [u8],
+    ) -> Next {
+        let peer = entrance.peer.clone();
         match answer {
             Answer::Upgrade(response) => {
                 conn.send_raw(response);
                 conn.stage = Stage::WebSocket(FrameDecoder::new());
-                let input =
-                    Input::Opened { conn: conn.id, peer, listener: conn.listener, identity: None };
-                self.engine.handle(self.now, input, self.effects);
+                self.open(conn, entrance);
                 return match self.frames(conn, rest) {
                     Next::Open => Next::Upgraded,
                     other => other,

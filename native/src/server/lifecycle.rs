@@ -2,14 +2,20 @@
 //! read the last word. The rest of the turn is in `shard`.
 
 use super::conn::Conn;
-use super::conn::HttpIntake;
 use super::conn::Stage;
+use super::entrance;
+use super::greet::Entrance;
+use super::intake::Intake;
+use super::intake::Next;
 use super::intake::say_close;
 use super::listener::Accepted;
 use super::mailbox::Mail;
 use super::shard::Shard;
+use super::table::Table;
 use super::wake::Token;
-use halyard_core::conf::Protocol;
+use crate::log::Log;
+use crate::log::LogType;
+use crate::metrics::DriverStats;
 use halyard_core::engine::AdminCommand;
 use halyard_core::engine::AuthRequest;
 use halyard_core::engine::CloseReason;
@@ -34,28 +40,47 @@ impl Shard {
             }
         }
         let Self { acceptors, table, tokens, ready, settings, engine, effects, driver, .. } = self;
-        let timeout = settings.config.broker.connect_timeout_secs;
+        let (greeters, log) = (&mut self.greeters, &self.log);
         acceptors.accept(now, |Accepted { io, peer, admission }| {
             let listener = admission.listener();
             driver.listener(listener).accepted += 1;
-            let speaks_mqtt =
-                settings.config.listeners[usize::from(listener)].protocol == Protocol::Mqtt;
-            let stage = if speaks_mqtt {
-                Stage::Mqtt
-            } else {
-                Stage::Http(Box::new(HttpIntake { peer: peer.clone(), received: Vec::new() }))
-            };
+            let lines = &settings.config.listeners[usize::from(listener)];
+            if lines.proxy.as_ref().is_some_and(|proxy| !entrance::trusts(proxy, &peer)) {
+                driver.listener(listener).deny("proxy_protocol_trusted");
+                let text = "it may not send PROXY headers (proxy_protocol_trusted)";
+                log.add(
+                    LogType::Notice,
+                    format_args!("Client connection from {peer} failed: {text}."),
+                );
+                return;
+            }
+            let is_greeted = lines.proxy.is_some() || settings.tls(listener).is_some();
+            let greeting = is_greeted.then(|| greeters.place());
+            let (identity, received) = (None, Vec::new());
+            let entrance = Entrance { peer, accepted: now, identity, received, greeting };
             let mut token = Token::connection(0);
-            let conn = table.insert(|id, slot| {
+            let id = table.insert(|id, slot| {
                 token = Token::connection(slot);
-                Conn::new(id, io, ready.waker(token), stage, admission)
+                Conn::new(id, io, ready.waker(token), Stage::Draining, admission)
             });
             // Its first read sets its waker.
             tokens.push(token);
-            if speaks_mqtt {
-                engine.handle(now, Input::Opened { conn, peer, listener, identity: None }, effects);
-            } else if timeout > 0 {
-                table.set_deadline(conn, Some(now.plus_secs(timeout.into())));
+            let Some(conn) = table.get(id) else { return };
+            let next = Intake { engine, effects, settings, log, now }.begin(conn, entrance.into());
+            let deadline = entrance::deadline(settings, &conn.stage, now);
+            match next {
+                Next::Upgraded => {}
+                Next::Refuse(option) => {
+                    driver.listener(listener).deny(option);
+                    table.remove(id);
+                }
+                _ => table.set_deadline(id, deadline),
+            }
+            if is_greeted {
+                greeters.enter(id, table);
+                if let Some(oldest) = greeters.over(settings.config.max_tls_handshakes, table) {
+                    give_way(oldest, table, driver, log);
+                }
             }
         });
     }
@@ -103,11 +128,9 @@ impl Shard {
         let input = Input::Admin { request: 0, command: AdminCommand::Shutdown };
         self.engine.handle(now, input, &mut self.effects);
         for id in self.table.ids() {
-            if self
-                .table
-                .get(id)
-                .is_some_and(|conn| matches!(conn.stage, Stage::Http(_) | Stage::Asking))
-            {
+            if self.table.get(id).is_some_and(|conn| {
+                conn.is_greeted() || matches!(conn.stage, Stage::Http(_) | Stage::Asking)
+            }) {
                 self.drain(now, id);
             }
         }
@@ -133,12 +156,12 @@ impl Shard {
     }
 
     /// Does one round of it; gives the questions, whose answers may ask for more.
-    fn obey(&mut self) -> Vec<Box<AuthRequest>> {
+    fn obey(&mut self) -> Vec<AuthRequest> {
         let mut questions = Vec::new();
         let mut answers = Vec::new();
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Authenticate(request) => questions.push(request),
+                Effect::Authenticate(request) => questions.push(*request),
                 Effect::Close { conn, reason } => self.closing.push((conn, reason)),
                 Effect::PauseRead { conn } => {
                     if let Some(conn) = self.table.get(conn) {
@@ -172,6 +195,7 @@ impl Shard {
             if matches!(conn.stage, Stage::WebSocket(_)) {
                 say_close(conn, Some(close_code(&reason)));
             } else if is_clients_end(&reason) && !conn.has_backlog() {
+                conn.say_goodbye();
                 self.table.remove(id);
                 continue;
             }
@@ -213,19 +237,33 @@ impl Shard {
     pub(super) fn end_overdue(&mut self, now: Instant) {
         while let Some(id) = self.table.pop_due(now) {
             if let Some(conn) = self.table.get(id)
-                && let Stage::Http(intake) = &conn.stage
+                && let Some((peer, what)) = conn.waits_for()
             {
                 self.log.add(
-                    crate::log::LogType::Notice,
-                    format_args!(
-                        "Connection from {} closed: no HTTP request in time.",
-                        intake.peer
-                    ),
+                    LogType::Notice,
+                    format_args!("Connection from {peer} closed: no {what} in time."),
                 );
+                self.driver.listener(conn.listener).deny("connect_timeout");
             }
             self.table.remove(id);
         }
     }
+}
+
+/// The oldest handshake ends: there are more than `max_tls_handshakes`.
+fn give_way(id: ConnectionId, table: &mut Table, driver: &mut DriverStats, log: &Log) {
+    let Some(conn) = table.get(id) else { return };
+    driver.listener(conn.listener).deny("max_tls_handshakes");
+    if let Some((peer, what)) = conn.waits_for() {
+        log.add(
+            LogType::Notice,
+            format_args!(
+                "Connection from {peer} closed: its {what} is the oldest of more than \
+                 max_tls_handshakes allows."
+            ),
+        );
+    }
+    table.remove(id);
 }
 
 /// Whether the client itself ended the connection and waits for nothing.

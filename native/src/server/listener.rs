@@ -7,6 +7,7 @@ use super::addresses::Network;
 use super::bind::Bound;
 use super::bind::BoundSocket;
 use super::io::Io;
+use super::io::Socket as OpenSocket;
 use super::wake::Ready;
 use super::wake::Token;
 use crate::log::Log;
@@ -19,6 +20,7 @@ use halyard_core::engine::Peer;
 use halyard_core::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -102,6 +104,8 @@ struct Listener {
     waker: Waker,
     index: u16,
     max_connections: Option<u32>,
+    /// Its connections come from proxies, who tell the clients' addresses later.
+    is_proxied: bool,
     /// Something may be there to accept.
     ready: bool,
 }
@@ -158,6 +162,15 @@ impl Admission {
     pub(super) const fn listener(&self) -> u16 {
         self.listener
     }
+
+    /// A proxy has told where the connection comes from; the error names the option that it is
+    /// denied by.
+    pub(super) fn comes_from(&mut self, now: Instant, address: IpAddr) -> Result<(), &'static str> {
+        let network = Network::of(address);
+        self.counts.by_address.enter(now, network)?;
+        self.network = Some(network);
+        Ok(())
+    }
 }
 
 impl Drop for Admission {
@@ -195,6 +208,7 @@ impl Acceptors {
                 waker: ready.waker(Token::listener(number)),
                 index: bound.index,
                 max_connections: settings[usize::from(bound.index)].max_connections,
+                is_proxied: settings[usize::from(bound.index)].proxy.is_some(),
                 ready: true,
             });
         }
@@ -275,8 +289,8 @@ impl Acceptors {
         let index = listener.index;
         let limit = listener.max_connections;
         let network = match &peer {
-            Peer::Ip { address, .. } => Some(Network::of(*address)),
-            Peer::Unix | Peer::Local => None,
+            Peer::Ip { address, .. } if !listener.is_proxied => Some(Network::of(*address)),
+            _ => None,
         };
         match self.admit(now, index, limit, network) {
             Ok(admission) => each(Accepted { io, peer, admission }),
@@ -343,6 +357,7 @@ impl Acceptors {
         for listener in &mut self.listeners {
             if let Some(settings) = settings.get(usize::from(listener.index)) {
                 listener.max_connections = settings.max_connections;
+                listener.is_proxied = settings.proxy.is_some();
             }
         }
     }
@@ -368,11 +383,11 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(socket) => socket.poll_accept(&mut cx).map_ok(|(stream, address)| {
                 let peer = Peer::Ip { address: address.ip(), port: address.port() };
-                (Io::Tcp(stream), peer)
+                (Io::new(OpenSocket::Tcp(stream)), peer)
             }),
-            Socket::Unix(socket) => {
-                socket.poll_accept(&mut cx).map_ok(|(stream, _)| (Io::Unix(stream), Peer::Unix))
-            }
+            Socket::Unix(socket) => socket
+                .poll_accept(&mut cx)
+                .map_ok(|(stream, _)| (Io::new(OpenSocket::Unix(stream)), Peer::Unix)),
         }
     }
 }

@@ -6,6 +6,8 @@ mod arena;
 mod asks;
 mod bind;
 mod conn;
+mod entrance;
+mod greet;
 mod http;
 mod intake;
 mod io;
@@ -19,6 +21,7 @@ mod run;
 mod shard;
 mod table;
 mod timer;
+mod tls;
 mod verify;
 mod wake;
 

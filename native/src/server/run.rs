@@ -4,6 +4,7 @@
 use super::arena::Arena;
 use super::asks::Asks;
 use super::bind::Bound;
+use super::greet::Greeters;
 use super::listener::Acceptors;
 use super::listener::OpenCounts;
 use super::listener::OpenLimits;
@@ -150,6 +151,7 @@ impl Server<'_> {
             closing: Vec::new(),
             stopping: false,
             store: None,
+            greeters: Greeters::default(),
             driver: DriverStats::new(self.settings.config.listeners.len()),
             asks: Asks::default(),
             auth: Arc::clone(auth),
@@ -265,13 +267,17 @@ impl Server<'_> {
 
     /// Sockets stay as they were opened; what else their listeners say is taken over.
     fn keep_listeners(&self, settings: &mut Settings) {
-        let ours = self.settings.config.listeners.clone();
-        let new = std::mem::replace(&mut settings.config.listeners, ours);
-        let mut moved = new.len() != settings.config.listeners.len();
-        for listener in &mut settings.config.listeners {
-            match new.iter().find(|other| socket(other) == socket(listener)) {
-                Some(same) => *listener = same.clone(),
-                None => moved = true,
+        let new = settings.clone();
+        settings.config.listeners.clone_from(&self.settings.config.listeners);
+        let mut moved = new.config.listeners.len() != settings.config.listeners.len();
+        for at in 0..settings.config.listeners.len() {
+            let ours = socket(&self.settings.config.listeners[at]);
+            match new.config.listeners.iter().position(|other| socket(other) == ours) {
+                Some(index) => settings.adopt(at, &new, index),
+                None => {
+                    moved = true;
+                    settings.adopt(at, &self.settings, at);
+                }
             }
         }
         if moved {

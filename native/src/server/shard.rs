@@ -4,6 +4,8 @@
 
 use super::arena::Arena;
 use super::asks::Asks;
+use super::greet::Greeters;
+use super::greet::HANDSHAKE_MICROS;
 use super::intake::Intake;
 use super::intake::Next;
 use super::listener::Acceptors;
@@ -60,6 +62,8 @@ pub(super) struct Shard {
     pub(super) reply: Reply,
     /// The way to the store, with `persistence true`.
     pub(super) store: Option<Inlet>,
+    /// Connections whose handshakes are under way.
+    pub(super) greeters: Greeters,
     pub(super) driver: DriverStats,
     pub(super) asks: Asks,
 }
@@ -78,6 +82,7 @@ impl Shard {
         self.engine.handle(now, Input::Turn { wall: Clock::wall() }, &mut self.effects);
         self.ready.take(&mut self.tokens);
         self.accept(now);
+        self.read_handshakes();
         self.read_sockets();
         let read = self.clock.now();
         let is_busy = !self.arena.reads.is_empty();
@@ -103,15 +108,31 @@ impl Shard {
         Poll::Pending
     }
 
+    /// Goes on with handshakes for their share of the turn; what they cost is arithmetic.
+    fn read_handshakes(&mut self) {
+        let begin = self.clock.now();
+        while let Some(id) = self.greeters.pop() {
+            let Some(conn) = self.table.get(id) else { continue };
+            conn.queued = false;
+            self.arena.read(conn);
+            if self.clock.now().0 - begin.0 >= HANDSHAKE_MICROS {
+                break;
+            }
+        }
+    }
+
     /// Reads all sockets that are ready, as far as the read buffer reaches.
     fn read_sockets(&mut self) {
         let mut done = 0;
         for token in &self.tokens {
             if let Ok(slot) = token.split()
                 && let Some(conn) = self.table.at(slot)
-                && !self.arena.read(conn)
             {
-                break;
+                if conn.is_handshaking() {
+                    self.greeters.push(conn);
+                } else if !self.arena.read(conn) {
+                    break;
+                }
             }
             done += 1;
         }
@@ -130,7 +151,10 @@ impl Shard {
                 log: &self.log,
                 now,
             };
-            let next = intake.bytes(conn, self.arena.bytes(read));
+            let next = match conn.take_failure() {
+                Some(cause) => intake.failed(conn, cause),
+                None => intake.bytes(conn, self.arena.bytes(read)),
+            };
             if let Some(cause) = read.ended {
                 intake.ended(conn, cause);
             }
@@ -142,6 +166,11 @@ impl Shard {
             match next {
                 Next::Open => {}
                 Next::Upgraded => self.table.set_deadline(read.conn, None),
+                Next::Until(deadline) => self.table.set_deadline(read.conn, Some(deadline)),
+                Next::Refuse(option) => {
+                    self.driver.listener(conn.listener).deny(option);
+                    self.drain(now, read.conn);
+                }
                 Next::Drain => self.drain(now, read.conn),
                 Next::Ask { ask, whom, head_only } => {
                     self.ask(now, read.conn, &ask, whom, head_only);
@@ -183,6 +212,7 @@ impl Shard {
         let due = dues.into_iter().flatten().min();
         let idle = self.tokens.is_empty()
             && self.effects.is_empty()
+            && self.greeters.is_idle()
             && self.timer.set(cx, &self.clock, now, due)
             && self.ready.sleep(cx.waker());
         if !idle {

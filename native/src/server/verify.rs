@@ -11,7 +11,7 @@ use halyard_core::time::Instant;
 
 impl Shard {
     /// Has questions of the engine answered.
-    pub(super) fn verify(&mut self, now: Instant, questions: Vec<Box<AuthRequest>>) {
+    pub(super) fn verify(&mut self, now: Instant, questions: Vec<AuthRequest>) {
         if !questions.is_empty() {
             self.arena.wipe();
         }
@@ -24,9 +24,9 @@ impl Shard {
     }
 
     /// The answer, if there is one at once. A step of SCRAM is cheap: it needs no other thread.
-    fn verdict(&mut self, now: Instant, request: Box<AuthRequest>) -> Option<Verdict> {
+    fn verdict(&mut self, now: Instant, request: AuthRequest) -> Option<Verdict> {
         match &request.question {
-            Question::Password(_) => self.auth.ask(*request, now, &self.reply),
+            Question::Password(_) => self.auth.ask(request, now, &self.reply),
             Question::Begin { method, data } => {
                 let (exchange, verdict) = self.auth.begin(&request, method, data, now);
                 self.table.get(request.conn)?.exchange = exchange;

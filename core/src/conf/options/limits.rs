@@ -23,7 +23,7 @@ const OPTIONS: &[OptionSpec] = &[
     .unit("s")
     .default("10")
     .reloaded()
-    .help("Ours. Time from the connection to a complete CONNECT; 0 = no limit."),
+    .help("Ours. Time from the connection to a complete CONNECT, with PROXY header, TLS and WebSocket handshake on the way; 0 = no limit."),
     OptionSpec::general("global_max_clients", Kind::limit(INT_MAX), |draft, value| {
         draft.server.broker.max_clients = value.limit();
     })
@@ -175,6 +175,12 @@ const OPTIONS: &[OptionSpec] = &[
     .default("128")
     .reloaded()
     .help("Ours. Levels of a topic or filter; 0 = no limit."),
+    OptionSpec::general("max_tls_handshakes", Kind::int(0, INT_MAX), |draft, value| {
+        draft.server.max_tls_handshakes = value.u32();
+    })
+    .default("1000")
+    .reloaded()
+    .help("Ours. TLS handshakes under way at a time, PROXY headers included; for one more, the oldest is ended; 0 = no limit."),
     OptionSpec::general("max_user_properties", Kind::int(0, 65_535), |draft, value| {
         draft.server.broker.max_user_properties = value.u16();
     })
@@ -233,6 +239,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("disconnect")
     .reloaded()
     .help("Ours. What happens to a 5.0 client with more QoS 1 and 2 messages under way than the Receive Maximum allows: disconnected with 0x93, or only counted."),
+    OptionSpec::general("tls_handshake_timeout", Kind::int(0, 3600), |draft, value| {
+        draft.server.tls_handshake_timeout_secs = value.u32();
+    })
+    .unit("s")
+    .default("0")
+    .reloaded()
+    .help("Ours. Time from the connection to the end of its TLS handshake, within `connect_timeout`; 0 = no limit of its own."),
     OptionSpec::general("topic_watch_max", Kind::int(0, 100_000), |draft, value| {
         draft.server.broker.topic_watch_max = value.u32();
     })

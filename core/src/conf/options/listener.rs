@@ -60,13 +60,12 @@ const OPTIONS: &[OptionSpec] = &[
     })
     .repeat(Repeat::Once)
     .help("Listens on the addresses of this network interface only."),
-    OptionSpec::not_yet(
-        "enable_proxy_protocol",
-        Scope::OwnListener,
-        Kind::int(1, 2),
-        "remove the line, and let the proxy connect without a PROXY header",
-    )
-    .help("Expects a header of the PROXY protocol, version 1 or 2, before MQTT."),
+    OptionSpec::listener("enable_proxy_protocol", Kind::int(1, 2), |listener, value| {
+        listener.tls.proxy = Some(value.u8());
+    })
+    .within(Scope::OwnListener)
+    .reloaded()
+    .help("Expects a header of the PROXY protocol, version 1 or 2, before everything else; the address that it names counts in logs and limits. Only proxies in `proxy_protocol_trusted` are believed, others are refused."),
     OptionSpec::not_yet(
         "http_dir",
         Scope::OwnListener,
@@ -125,13 +124,19 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .default("mqtt")
     .help("What the listener speaks: MQTT; MQTT over WebSocket, at any path; or HTTP with the page, `/metrics` and `/health`."),
-    OptionSpec::not_yet(
-        "proxy_protocol_v2_require_tls",
-        Scope::OwnListener,
-        Kind::Bool,
-        "remove the line with `enable_proxy_protocol`",
-    )
+    OptionSpec::listener("proxy_protocol_trusted", Kind::Network, |listener, value| {
+        listener.tls.proxy_trusted.extend(value.network());
+    })
+    .within(Scope::OwnListener)
+    .repeat(Repeat::Every)
+    .reloaded()
+    .help("Ours. A network that PROXY headers are accepted from, as `10.0.0.0/8` or one address; without a line, this machine alone (loopback and Unix sockets)."),
+    OptionSpec::listener("proxy_protocol_v2_require_tls", Kind::Bool, |listener, value| {
+        listener.tls.proxy_requires_tls = value.bool();
+    })
+    .within(Scope::OwnListener)
     .default("false")
+    .reloaded()
     .help("Refuses connections that did not reach the proxy over TLS."),
     OptionSpec::listener("socket_domain", Kind::Word(&["ipv4", "ipv6"]), |listener, value| {
         listener.listener.socket_domain = Some(match value.word() {

@@ -80,6 +80,8 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// The rest of the line, of at most so many bytes.
     Text(u32),
+    /// An IP network: `10.0.0.0/8`, or one address.
+    Network,
     /// The rest of the line, a path.
     Path,
     /// The rest of the line, the beginning of a Topic Name.

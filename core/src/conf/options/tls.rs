@@ -8,31 +8,48 @@ use super::Section;
 
 pub(super) const SECTION: Section = Section {
     title: "TLS",
-    intro: "Options of the listener above them. There is no TLS yet.",
+    intro: "Options of the listener above them. `certfile` and `keyfile` make it speak TLS, whatever its `protocol` is. Files are PEM; they are read at the start and at a reload, and connections that are open keep what they began with.",
     options: OPTIONS,
 };
 
-const NO_TLS: &str = "remove the line, and put a TLS proxy before a listener on loopback";
 const NO_ENGINE: &str =
     "keys are read from PEM files; OpenSSL engines are not supported; remove the line";
 
+/// The longest list of cipher suites.
+const CIPHERS: Kind = Kind::Text(4096);
+
 const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::not_yet("cafile", Scope::OwnListener, Kind::Path, NO_TLS)
-        .reloaded()
-        .help("Certificates of the authorities that client certificates are checked against."),
-    OptionSpec::not_yet("capath", Scope::Listener, Kind::Path, NO_TLS)
-        .reloaded()
-        .help("A folder of such certificates."),
-    OptionSpec::not_yet("certfile", Scope::Listener, Kind::Path, NO_TLS)
-        .reloaded()
-        .help("The listener's certificate, with those between it and the authority."),
-    OptionSpec::not_yet("ciphers", Scope::Listener, Kind::Text(4096), NO_TLS)
-        .help("Cipher suites of TLS 1.2."),
-    OptionSpec::not_yet("ciphers_tls1.3", Scope::Listener, Kind::Text(4096), NO_TLS)
-        .help("Cipher suites of TLS 1.3."),
-    OptionSpec::not_yet("crlfile", Scope::Listener, Kind::Path, NO_TLS)
-        .reloaded()
-        .help("Certificates that were revoked."),
+    OptionSpec::listener("cafile", Kind::Path, |listener, value| {
+        listener.tls.cafile = Some(value.text());
+    })
+    .within(Scope::OwnListener)
+    .reloaded()
+    .help("Certificates of the authorities that client certificates are checked against."),
+    OptionSpec::listener("capath", Kind::Path, |listener, value| {
+        listener.tls.capath = Some(value.text());
+    })
+    .reloaded()
+    .help("A folder of such certificates, which `openssl rehash` has given their names."),
+    OptionSpec::listener("certfile", Kind::Path, |listener, value| {
+        listener.tls.certfile = Some(value.text());
+    })
+    .reloaded()
+    .help("The listener's certificate, and behind it those between it and the authority."),
+    OptionSpec::listener("ciphers", CIPHERS, |listener, value| {
+        listener.tls.ciphers = Some(value.text());
+    })
+    .reloaded()
+    .help("Cipher suites of TLS 1.2 by OpenSSL's names, with colons between them. The words `DEFAULT`, `HIGH`, `ALL`, `ECDHE`, `AESGCM` and `CHACHA20`, and exclusions with `!` or `-`, are understood; only suites with forward secrecy and authenticated encryption exist."),
+    OptionSpec::listener("ciphers_tls1.3", CIPHERS, |listener, value| {
+        listener.tls.ciphers_tls13 = Some(value.text());
+    })
+    .reloaded()
+    .help("Cipher suites of TLS 1.3 by name (`TLS_AES_256_GCM_SHA384`), with colons between them."),
+    OptionSpec::listener("crlfile", Kind::Path, |listener, value| {
+        listener.tls.crlfile = Some(value.text());
+    })
+    .reloaded()
+    .help("Lists of revoked certificates. A client's certificate whose authority has no list here, or an expired one, is refused."),
     OptionSpec::harmless("dhparamfile", Kind::Path, "no cipher suite needs it any more")
         .help("Parameters of a key exchange that Mosquitto has dropped too."),
     OptionSpec::refused(
@@ -43,9 +60,11 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .default("false")
     .help("Whether expired client certificates are accepted."),
-    OptionSpec::not_yet("keyfile", Scope::Listener, Kind::Path, NO_TLS)
-        .reloaded()
-        .help("The private key of the listener's certificate."),
+    OptionSpec::listener("keyfile", Kind::Path, |listener, value| {
+        listener.tls.keyfile = Some(value.text());
+    })
+    .reloaded()
+    .help("The private key of the listener's certificate: PKCS#8, PKCS#1 or SEC1, not encrypted."),
     OptionSpec::refused(
         "psk_hint",
         Scope::Listener,
@@ -54,10 +73,12 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .repeat(Repeat::Once)
     .help("The hint that clients with pre-shared keys get."),
-    OptionSpec::not_yet("require_certificate", Scope::Listener, Kind::Bool, NO_TLS)
-        .default("false")
-        .reloaded()
-        .help("Whether clients must have a certificate."),
+    OptionSpec::listener("require_certificate", Kind::Bool, |listener, value| {
+        listener.tls.require_certificate = value.bool();
+    })
+    .default("false")
+    .reloaded()
+    .help("Whether clients must have a certificate of an authority in `cafile` or `capath`. With `enable_proxy_protocol 2` and without `certfile`: whether they must have shown one to the proxy."),
     OptionSpec::refused("tls_engine", Scope::Listener, Kind::Text(1024), NO_ENGINE)
         .repeat(Repeat::Once)
         .help("An OpenSSL engine."),
@@ -66,19 +87,23 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec::refused("tls_keyform", Scope::Listener, Kind::Word(&["pem", "engine"]), NO_ENGINE)
         .default("pem")
         .help("The form of private keys."),
-    OptionSpec::not_yet(
-        "tls_version",
-        Scope::OwnListener,
-        Kind::Word(&["tlsv1.2", "tlsv1.3"]),
-        NO_TLS,
-    )
+    OptionSpec::listener("tls_version", Kind::Word(&["tlsv1.2", "tlsv1.3"]), |listener, value| {
+        listener.tls.only_tls13 = value.word() == "tlsv1.3";
+    })
+    .within(Scope::OwnListener)
+    .default("tlsv1.2")
+    .reloaded()
     .help("The lowest version of TLS."),
-    OptionSpec::not_yet("use_identity_as_username", Scope::Listener, Kind::Bool, NO_TLS)
-        .default("false")
-        .reloaded()
-        .help("Takes the Common Name of the client's certificate as its User Name."),
-    OptionSpec::not_yet("use_subject_as_username", Scope::Listener, Kind::Bool, NO_TLS)
-        .default("false")
-        .reloaded()
-        .help("Takes the whole subject of the client's certificate as its User Name."),
+    OptionSpec::listener("use_identity_as_username", Kind::Bool, |listener, value| {
+        listener.tls.identity_as_username = value.bool();
+    })
+    .default("false")
+    .reloaded()
+    .help("Takes the Common Name of the client's certificate as its User Name, and asks for no password. A certificate without exactly one Common Name is refused."),
+    OptionSpec::listener("use_subject_as_username", Kind::Bool, |listener, value| {
+        listener.tls.subject_as_username = value.bool();
+    })
+    .default("false")
+    .reloaded()
+    .help("Takes the whole subject of the client's certificate as its User Name (`CN=device 1,O=Plant`), and asks for no password."),
 ];

@@ -1,0 +1,21 @@
+//! TLS by rustls: certificates, keys, authorities and cipher suites from files and words to the
+//! configuration of a listener. Opens no connection; every error names the option,
+//! the file, and what to do.
+
+mod ciphers;
+mod files;
+mod identity;
+mod server;
+
+pub(crate) use identity::check_time;
+pub(crate) use identity::is_plain;
+pub(crate) use identity::username;
+pub(crate) use server::listener;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring;
+
+/// The cryptography that everything here uses.
+fn provider() -> CryptoProvider {
+    ring::default_provider()
+}

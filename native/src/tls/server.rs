@@ -1,0 +1,136 @@
+//! TLS of a listener: its files and words as one configuration of rustls, checked as a whole, so
+//! that what starts can also be spoken to. Each configuration has ticket keys of its own: after a
+//! reload no session from before skips the new checks.
+
+use super::ciphers;
+use super::files;
+use super::provider;
+use crate::clock::Clock;
+use halyard_core::conf::TlsConfig;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::Ticketer;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ClientHello;
+use rustls::server::NoServerSessionStorage;
+use rustls::server::ResolvesServerCert;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+use rustls::version;
+use std::sync::Arc;
+use x509_parser::prelude::FromDer;
+use x509_parser::prelude::X509Certificate;
+
+/// The configuration that `tls` asks for. What is harmless but should be known goes to `warnings`.
+pub(crate) fn listener(
+    tls: &TlsConfig,
+    warnings: &mut Vec<String>,
+) -> Result<Arc<ServerConfig>, String> {
+    let mut provider = provider();
+    ciphers::choose(&mut provider, tls.ciphers.as_deref(), tls.ciphers_tls13.as_deref())?;
+    let provider = Arc::new(provider);
+    let certified = certified(tls, &provider, warnings)?;
+    let versions: &[_] =
+        if tls.only_tls13 { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| format!("ciphers: {error}"))?;
+    let builder = match verifier(tls, &provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(Arc::new(certified))));
+    config.ticketer =
+        Ticketer::new().map_err(|error| format!("session tickets: no random bytes: {error}"))?;
+    // Tickets do for both versions, and keep nothing here for clients that never come back.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
+/// The listener's certificate with its key.
+fn certified(
+    tls: &TlsConfig,
+    provider: &CryptoProvider,
+    warnings: &mut Vec<String>,
+) -> Result<CertifiedKey, String> {
+    let (certfile, keyfile) = (&tls.certfile, &tls.keyfile);
+    let chain = files::certificates("certfile", certfile)?;
+    let key = files::key("keyfile", keyfile)?;
+    warnings.extend(files::key_is_open("keyfile", keyfile));
+    let key = provider.key_provider.load_private_key(key).map_err(|error| {
+        format!("keyfile {keyfile}: {error}; RSA, ECDSA (P-256, P-384) and Ed25519 are supported")
+    })?;
+    let leaf = leaf(&chain, certfile)?;
+    if key.public_key().is_some_and(|own| own.as_ref() != leaf.public_key().raw) {
+        return Err(format!(
+            "keyfile {keyfile}: it is not the key of the first certificate in certfile {certfile}; \
+             name the key that this certificate was made with, and put the listener's own \
+             certificate first"
+        ));
+    }
+    let now = i64::try_from(Clock::wall().0 / 1000).unwrap_or(i64::MAX);
+    if leaf.validity().not_after.timestamp() < now {
+        return Err(format!(
+            "certfile {certfile}: the certificate expired on {}; put a new one there",
+            leaf.validity().not_after
+        ));
+    }
+    if leaf.validity().not_before.timestamp() > now {
+        warnings.push(format!(
+            "certfile {certfile}: the certificate is not valid before {}; is the clock right?",
+            leaf.validity().not_before
+        ));
+    }
+    Ok(CertifiedKey::new(chain, key))
+}
+
+fn leaf<'a>(chain: &'a [CertificateDer<'_>], path: &str) -> Result<X509Certificate<'a>, String> {
+    let der = chain.first().map_or(&[][..], |certificate| certificate.as_ref());
+    let (_, leaf) = X509Certificate::from_der(der)
+        .map_err(|error| format!("certfile {path}: the first certificate is damaged: {error}"))?;
+    Ok(leaf)
+}
+
+/// What checks client certificates; `None` where none is asked for, as in Mosquitto.
+fn verifier(
+    tls: &TlsConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+    let (file, folder) = (tls.cafile.as_deref(), tls.capath.as_deref());
+    if file.is_none() && folder.is_none() {
+        return Ok(None);
+    }
+    let roots = files::authorities("", file, folder)?;
+    let revoked = match &tls.crlfile {
+        Some(path) => files::revocations("crlfile", path)?,
+        None => Vec::new(),
+    };
+    if !tls.require_certificate {
+        return Ok(None);
+    }
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let verifier = builder
+        .with_crls(revoked)
+        .only_check_end_entity_revocation()
+        .enforce_revocation_expiration()
+        .build()
+        .map_err(|error| {
+            let path = tls.crlfile.as_deref().unwrap_or_default();
+            format!("crlfile {path}: {error}; it must be a version 2 list with a number")
+        })?;
+    Ok(Some(verifier))
+}
+
+/// The listener's one certificate, whatever name the client asks for. (A certificate without
+/// extensions, as old how-tos make them, is served too: whether to trust it is the client's matter.)
+#[derive(Debug)]
+struct OneCertificate(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for OneCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
