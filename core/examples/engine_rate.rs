@@ -95,27 +95,28 @@ fn run(qos: QoS) -> f64 {
             );
             count += u64::from(BATCH);
         }
-        while let Some((conn, output)) = engine.take_output() {
-            if conn.0 >= PAIRS && qos == QoS::AtLeastOnce {
-                acks.clear();
-                let frame = 2 + 2 + format!("bench/{}/data", conn.0 - PAIRS).len() + 2 + 64;
-                if output.len() % frame != 0 {
-                    continue;
-                }
-                for at in (0..output.len()).step_by(frame) {
-                    acks.extend_from_slice(&[
-                        0x40,
-                        2,
-                        output[at + frame - 66],
-                        output[at + frame - 65],
-                    ]);
-                }
-                engine.handle(Instant::ZERO, Input::Bytes { conn, chunk: &acks }, &mut effects);
-            }
-            engine.recycle(output);
-        }
+        read_output(&mut engine, qos, &mut acks, &mut effects);
     }
     count as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Takes what the subscribers were sent, and acknowledges it for them.
+fn read_output(engine: &mut Engine, qos: QoS, acks: &mut Vec<u8>, effects: &mut Vec<Effect>) {
+    while let Some((conn, output)) = engine.take_output() {
+        if conn.0 >= PAIRS && qos == QoS::AtLeastOnce {
+            acks.clear();
+            let frame = 2 + 2 + format!("bench/{}/data", conn.0 - PAIRS).len() + 2 + 64;
+            if output.len() % frame != 0 {
+                continue;
+            }
+            for at in (0..output.len()).step_by(frame) {
+                let id = at + frame - 66;
+                acks.extend_from_slice(&[0x40, 2, output[id], output[id + 1]]);
+            }
+            engine.handle(Instant::ZERO, Input::Bytes { conn, chunk: acks }, effects);
+        }
+        engine.recycle(output);
+    }
 }
 
 fn main() {

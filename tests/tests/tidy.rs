@@ -11,7 +11,7 @@ const FILE_LINES: usize = 1000;
 const FUNCTION_LINES: usize = 70;
 
 /// Functions over the limit, with their exact length: the list may shrink, never grow.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("core/examples/engine_rate.rs", "run", 81)];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 /// Which rooms of `core/src` each room knows. What is not listed here is a file of its own
 /// (`map`, `message`, `rng`, `state`, `time`, `arena`), which everybody may know.

@@ -272,8 +272,11 @@ impl Broker {
         if let Some(slot) = self.connection_of(key) {
             self.stats.takeovers += 1;
             if self.session(key)?.version.is_v5() {
-                let packet = Packet::Disconnect(Disconnect::new(ReasonCode::SessionTakenOver));
-                outlet.send(slot, &packet);
+                let code = ReasonCode::SessionTakenOver;
+                let wanted = self.wants_reasons(key);
+                let text = CloseReason::TakenOver.for_client(code).filter(|_| wanted);
+                let packet = Disconnect { reason_string: text.as_deref(), ..Disconnect::new(code) };
+                outlet.send(slot, &Packet::Disconnect(packet));
             }
             if let Some(at) = outlet.timer_of(slot) {
                 self.timers.disarm(at, TimerKey::Connection(slot));

@@ -323,6 +323,12 @@ impl Broker {
         Some(self.session(key)?.attached.as_ref()?.slot)
     }
 
+    /// Whether the client of a Session asked for Reason Strings: Request Problem Information.
+    fn wants_reasons(&self, key: SessionKey) -> bool {
+        let attached = self.session(key).and_then(|session| session.attached.as_ref());
+        attached.is_some_and(|attached| attached.problem_information)
+    }
+
     fn topic_limits(&self) -> TopicLimits {
         TopicLimits { max_levels: self.config.broker.max_topic_levels, ..TopicLimits::default() }
     }

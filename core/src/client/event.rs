@@ -93,7 +93,10 @@ impl fmt::Display for DisconnectCause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TransportClosed => f.write_str("the connection was closed"),
-            Self::Server(packet) => write!(f, "the server disconnected: {}", packet.reason),
+            Self::Server(packet) => {
+                write!(f, "the server disconnected: {}", packet.reason)?;
+                packet.reason_string.map_or(Ok(()), |text| write!(f, " ({text})"))
+            }
             Self::Refused => f.write_str("the server refused the connection"),
             Self::ConnectTimeout => f.write_str("no CONNACK in time"),
             Self::KeepAliveTimeout => f.write_str("no PINGRESP in time"),

@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     pub(crate) version: Version,
     /// Maximum Packet Size of the client; `u32::MAX` = no limit.
     pub(crate) maximum_packet_size: u32,
+    /// Request Problem Information of a CONNECT that was read.
+    pub(crate) wants_reasons: bool,
     pub(crate) decoder: Decoder,
     pub(crate) aliases_in: IncomingAliases,
     pub(crate) aliases_out: OutgoingAliases,
@@ -93,6 +95,7 @@ impl Connection {
             client_id: None,
             version: Version::V4,
             maximum_packet_size: u32::MAX,
+            wants_reasons: false,
             decoder: Decoder::new(Role::Server),
             aliases_in: IncomingAliases::default(),
             aliases_out: OutgoingAliases::default(),
@@ -184,6 +187,7 @@ impl State for Connection {
         self.client_id.save(to);
         self.version.save(to);
         self.maximum_packet_size.save(to);
+        self.wants_reasons.save(to);
         self.decoder.save(to);
         self.aliases_in.save(to);
         self.aliases_out.save(to);
@@ -217,6 +221,7 @@ impl State for Connection {
             client_id: State::load(from)?,
             version: State::load(from)?,
             maximum_packet_size: State::load(from)?,
+            wants_reasons: State::load(from)?,
             decoder: State::load(from)?,
             aliases_in: State::load(from)?,
             aliases_out: State::load(from)?,

@@ -50,6 +50,7 @@ impl<O: Observer> Engine<O> {
         let Some(connection) = self.links.slots.get_mut(slot) else { return false };
         connection.version = connect.version;
         connection.maximum_packet_size = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+        connection.wants_reasons = connect.properties.request_problem_information;
         let Some(listener) = config.listeners.get(usize::from(connection.listener)) else {
             let detail = "the listener is gone";
             self.refuse(now, slot, ReasonCode::ServerUnavailable, detail, effects);

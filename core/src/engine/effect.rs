@@ -82,6 +82,26 @@ pub enum CloseReason {
     Administrative,
 }
 
+impl CloseReason {
+    /// What the client itself is told, as Reason String. Who is kept out learns nothing beyond the
+    /// code: it could tell a wrong name from a wrong password.
+    pub(crate) fn for_client(&self, code: ReasonCode) -> Option<String> {
+        match (self, code) {
+            (
+                _,
+                ReasonCode::BadUserNameOrPassword
+                | ReasonCode::NotAuthorized
+                | ReasonCode::Banned
+                | ReasonCode::BadAuthenticationMethod,
+            ) => None,
+            (Self::Refused { detail, .. } | Self::Violation { detail, .. }, _) => {
+                Some((*detail).to_owned())
+            }
+            (reason, _) => Some(reason.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -249,8 +249,7 @@ impl<O: Observer> Engine<O> {
         } else if connection.version.is_v5()
             && let Some(code) = error.reason_code()
         {
-            let (_, mut out) = self.parts(now, effects);
-            out.write(slot, &Packet::Disconnect(crate::packet::Disconnect::new(code)));
+            return self.dismiss(now, slot, code, CloseReason::Malformed(error), effects);
         }
         self.lose(now, slot, CloseReason::Malformed(error), effects);
     }

@@ -311,8 +311,10 @@ impl<O: Observer> Engine<O> {
         let Some(connection) = self.links.slots.get(slot) else { return };
         let says_why = connection.version.is_v5() && connection.is_connected();
         if says_why {
+            let text = reason.for_client(code).filter(|_| connection.wants_reasons);
+            let packet = Disconnect { reason_string: text.as_deref(), ..Disconnect::new(code) };
             let (_, mut out) = self.parts(now, effects);
-            out.write(slot, &Packet::Disconnect(Disconnect::new(code)));
+            out.write(slot, &Packet::Disconnect(packet));
         }
         self.lose(now, slot, reason, effects);
     }
@@ -327,14 +329,17 @@ impl<O: Observer> Engine<O> {
         effects: &mut Vec<Effect>,
     ) {
         self.broker.stats.connects_refused += 1;
+        let reason = CloseReason::Refused { code, detail };
         let Some(connection) = self.links.slots.get(slot) else { return };
         if connection.version.is_v5() || code.v3_connect_code().is_some() {
-            let properties = ConnackProperties::default();
+            let text = reason.for_client(code).filter(|_| connection.wants_reasons);
+            let properties =
+                ConnackProperties { reason_string: text.as_deref(), ..Default::default() };
             let connack = Connack { session_present: false, reason: code, properties };
             let (_, mut out) = self.parts(now, effects);
             out.write(slot, &Packet::Connack(connack));
         }
-        self.lose(now, slot, CloseReason::Refused { code, detail }, effects);
+        self.lose(now, slot, reason, effects);
     }
 
     /// Lets go of a connection: its Session learns that it is lost, the driver is told to close.

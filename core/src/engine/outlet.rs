@@ -30,8 +30,11 @@ impl<O: Observer> Out<'_, O> {
         codec::encode(packet, connection.version, &mut connection.output.bytes);
         let len = connection.output.len() - start as u64;
         if len > u64::from(connection.maximum_packet_size) {
-            // It must not be sent [MQTT-3.1.2-24], and only Application Messages have a substitute.
+            // It must not be sent [MQTT-3.1.2-24].
             connection.output.bytes.truncate(start);
+            if let Some(shorter) = without_reason(packet) {
+                return self.write(slot, &shorter);
+            }
             self.links.unsendable += 1;
             return;
         }
@@ -212,4 +215,16 @@ impl Connections {
         }
         Some(connection)
     }
+}
+
+/// The same without its Reason String, which goes first where a packet is over the Maximum Packet
+/// Size of the client [MQTT-3.2.2-19], [MQTT-3.14.2-3].
+fn without_reason<'a>(packet: &Packet<'a>) -> Option<Packet<'a>> {
+    let mut packet = packet.clone();
+    let reason = match &mut packet {
+        Packet::Connack(connack) => connack.properties.reason_string.take(),
+        Packet::Disconnect(disconnect) => disconnect.reason_string.take(),
+        _ => None,
+    };
+    reason.map(|_| packet)
 }

@@ -52,8 +52,9 @@ impl Outcome {
     /// The connection ended while there was something to do.
     pub(super) fn disconnected(cause: &DisconnectCause<'_>) -> Self {
         match cause {
-            DisconnectCause::Server(Disconnect { reason, .. }) => {
-                let message = format!("The server disconnected: {reason}.");
+            DisconnectCause::Server(Disconnect { reason, reason_string, .. }) => {
+                let why = reason_string.map(|text| format!(" ({text})")).unwrap_or_default();
+                let message = format!("The server disconnected: {reason}{why}.");
                 Self::error(NOT_CONNECTED, &message)
             }
             DisconnectCause::Protocol { reason: ReasonCode::PacketTooLarge, .. } => {
