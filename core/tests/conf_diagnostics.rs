@@ -192,9 +192,9 @@ fn a_later_line_holds_where_that_is_allowed() {
 
 #[test]
 fn a_later_line_takes_back_what_is_not_supported_yet() {
-    let parsed = read_with("persistence true\ninclude_dir d", &[("d/x.conf", "persistence false")]);
+    let parsed = read_with("worker_threads 2\ninclude_dir d", &[("d/x.conf", "worker_threads 1")]);
     assert!(parsed.is_valid(), "{:?}", said(&parsed));
-    let parsed = read("persistence false\npersistence true");
+    let parsed = read("worker_threads 1\nworker_threads 2");
     assert!(!parsed.is_valid());
 }
 
@@ -218,7 +218,7 @@ fn a_block_of_a_bridge_or_plug_in_is_refused_once() {
 #[test]
 fn all_mistakes_are_found_in_the_order_of_the_lines() {
     let parsed = read_with(
-        "persistence true\nfoo 1\ninclude_dir d\nmax_qos 7\nsys_interval x",
+        "worker_threads 2\nfoo 1\ninclude_dir d\nmax_qos 7\nsys_interval x",
         &[("d/2.conf", "bar 1"), ("d/1.conf", "user a\nbaz 1")],
     );
     let places: Vec<(String, u32)> = parsed

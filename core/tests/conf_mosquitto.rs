@@ -30,14 +30,11 @@ include_dir /etc/mosquitto/conf.d
 ";
 
 #[test]
-fn the_file_of_debian_fails_by_its_store_alone() {
+fn the_file_of_debian_is_taken_as_it_is() {
     let parsed = read_with(DEBIAN, &[]);
-    assert_eq!(
-        said(&parsed),
-        ["a.conf:8: error: persistence: it is not supported yet; write `persistence false` here \
-             or in a later file to run without a store: sessions and retained messages then end \
-             with the process",]
-    );
+    assert!(said(&parsed).is_empty(), "{:?}", said(&parsed));
+    assert!(parsed.config.broker.persistence);
+    assert_eq!(parsed.config.store.location.as_deref(), Some("/var/lib/mosquitto/"));
 }
 
 #[test]

@@ -125,7 +125,8 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("set_tcp_nodelay false", |s| s.set_tcp_nodelay = false),
     ("user root", |s| s.user = Some("root".into())),
     ("worker_threads 1", |_| {}),
-    ("persistence false", |_| {}),
+    ("persistence true", |s| s.broker.persistence = true),
+    ("retained_persistence false", |_| {}),
 ];
 
 const LISTENER: &[(&str, Change<Listener>)] = &[

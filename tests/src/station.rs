@@ -11,6 +11,7 @@ use halyard_core::packet::PacketId;
 use halyard_core::packet::Publish;
 use halyard_core::packet::PublishProperties;
 use halyard_core::packet::QoS;
+use halyard_core::packet::ReasonCode;
 use halyard_core::packet::SubscribeFilter;
 use halyard_core::packet::SubscriptionOptions;
 use halyard_core::packet::UserProperties;
@@ -180,7 +181,9 @@ impl Station {
                 retain: message.retain,
             }),
             Event::Published { token, reason } => {
-                assert!(!reason.is_error(), "a message was refused: {reason}");
+                // The broker ended between the release of an identifier and PUBCOMP: it is done.
+                let is_done = reason == ReasonCode::PacketIdentifierNotFound;
+                assert!(!reason.is_error() || is_done, "a message was refused: {reason}");
                 heard.push(Heard::Published(token.0));
             }
             Event::Subscribed(suback) => heard.push(Heard::Answered(suback.packet_id)),

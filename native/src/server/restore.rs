@@ -12,8 +12,10 @@ use crate::settings::Settings;
 use crate::store;
 use crate::store::Note;
 use crate::store::Store;
+use halyard_core::engine;
 use halyard_core::engine::Config;
 use halyard_core::engine::Engine;
+use halyard_core::engine::Recovered;
 use halyard_core::engine::ShardId;
 use halyard_core::journal::Room;
 use std::io;
@@ -52,21 +54,19 @@ impl Server<'_> {
             return Ok(Restored { engines, store: None, failures });
         }
         let config = &settings.config.store;
-        let found = store::open(config, self.clock, &self.log).map_err(io::Error::other)?;
-        let epoch = found.image.epoch + 1;
-        let key = clock::seed();
-        let mut bytes = vec![halyard_core::journal::FORMAT];
-        halyard_core::journal::Op::Start { epoch, shards, wall: Clock::wall().0, key }
-            .encode(&mut bytes);
-        let records =
-            vec![(0, halyard_core::journal::Batch { lsn: halyard_core::journal::Lsn(0), bytes })];
-        let engine = |config| Engine::new(config, key, self.clock.now(), Clock::wall(), lines());
-        let engines = configs.into_iter().map(engine).collect();
+        let mut found = store::open(config, self.clock, &self.log).map_err(io::Error::other)?;
+        let damaged = |error| io::Error::other(format!("the store does not fit together: {error}"));
+        let (now, wall) = (self.clock.now(), Clock::wall());
+        let one = settings.engine(ShardId(0), mailboxes.len());
+        let recovered =
+            engine::recover(&mut found.image, &one, clock::seed(), now, wall, |_| lines());
+        let Recovered { engines, batches, links } = recovered.map_err(damaged)?;
+        let epoch = found.image.epoch;
         let log = self.log.clone();
-        let mailboxes = Arc::clone(mailboxes);
+        let others = Arc::clone(mailboxes);
         let tell = Box::new(move |note| match note {
             Note::Durable { shard, lsn } => {
-                if let Some(mailbox) = mailboxes.get(usize::from(shard)) {
+                if let Some(mailbox) = others.get(usize::from(shard)) {
                     mailbox.put(Mail::Durable(lsn));
                 }
             }
@@ -83,8 +83,11 @@ impl Server<'_> {
             // Who listens is gone only when the process is ending anyway.
             Note::Failed(text) => drop(failed.send(text)),
         });
-        let store = found.start(config, epoch, &records, self.clock, &self.log, tell);
+        let store = found.start(config, epoch, &batches, self.clock, &self.log, tell);
         let store = store.map_err(io::Error::other)?;
+        for (from, to, message) in links {
+            mailboxes[usize::from(to.0)].put(Mail::Link { from, message });
+        }
         Ok(Restored { engines, store: Some(store), failures })
     }
 }

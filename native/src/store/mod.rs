@@ -45,7 +45,7 @@ pub(crate) struct Found {
     files: Files,
     scanned: Scanned,
     /// What its records amount to; empty for a new one.
-    pub(crate) image: Image<Arc<[u8]>>,
+    pub(crate) image: Image<Box<[u8]>>,
 }
 
 /// The store of a running broker.
@@ -76,7 +76,7 @@ pub(crate) fn open(config: &StoreConfig, clock: Clock, log: &Log) -> Result<Foun
     let folder = location.unwrap_or_else(|| PathBuf::from(".")).join(FOLDER);
     let started = clock.now();
     let mut files = Files::open(&folder, config.allow_shared)?;
-    let (scanned, image) = load(&mut files, &mut |_, bytes| Arc::from(bytes)).map_err(|error| {
+    let (scanned, image) = load(&mut files, &mut |_, bytes| bytes.into()).map_err(|error| {
         format!(
             "{}: the store cannot be read: {error}. Nothing was changed. Put a copy of the folder \
              in its place, or move it away to begin without what it holds",
@@ -108,7 +108,7 @@ fn say_what_was_read(
     log: &Log,
     folder: &dyn fmt::Display,
     scanned: &Scanned,
-    image: &Image<Arc<[u8]>>,
+    image: &Image<Box<[u8]>>,
     took: Duration,
 ) {
     if let Some(cut) = scanned.cut {

@@ -3,7 +3,6 @@
 use super::Kind;
 use super::OptionSpec;
 use super::Repeat;
-use super::Scope;
 use super::Section;
 use crate::conf::SyncMode;
 
@@ -32,12 +31,9 @@ const OPTIONS: &[OptionSpec] = &[
     .default("67108864")
     .reloaded()
     .help("Above this many bytes that the disk has not taken yet, publishers are not read until it has."),
-    OptionSpec::not_yet(
-        "persistence",
-        Scope::General,
-        Kind::Bool,
-        "write `persistence false` here or in a later file to run without a store: sessions and retained messages then end with the process",
-    )
+    OptionSpec::general("persistence", Kind::Bool, |draft, value| {
+        draft.server.broker.persistence = value.bool();
+    })
     .also(&["retained_persistence"])
     .default("false")
     .help("Whether sessions, their messages and retained messages survive the process."),
