@@ -1,12 +1,15 @@
 //! TLS by rustls: certificates, keys, authorities and cipher suites from files and words to the
-//! configuration of a listener. Opens no connection; every error names the option,
+//! configurations of a listener and of a client. Opens no connection; every error names the option,
 //! the file, and what to do.
 
 mod ciphers;
+mod client;
 mod files;
 mod identity;
 mod server;
 
+pub(crate) use client::ClientOptions;
+pub(crate) use client::client;
 pub(crate) use identity::check_time;
 pub(crate) use identity::is_plain;
 pub(crate) use identity::username;

@@ -4,6 +4,7 @@
 use super::flags::{self, text};
 use super::format::Format;
 use super::properties::{Command, Properties};
+use crate::tls::ClientOptions;
 use halyard_core::client::{Acks, Backoff, CleanStart, Options, WillMessage};
 use halyard_core::packet::{QoS, RetainHandling, Version};
 use halyard_core::topic::{self, TopicLimits};
@@ -56,6 +57,10 @@ pub(super) struct Args {
     pub(super) bind: Option<String>,
     pub(super) ws: bool,
     pub(super) ws_path: String,
+    pub(super) tls: ClientOptions,
+    /// `-L mqtts://` or `wss://`.
+    pub(super) secure_url: bool,
+    pub(super) no_tls: bool,
     pub(super) nodelay: bool,
     pub(super) username: Option<String>,
     pub(super) password: Option<Vec<u8>>,
@@ -108,6 +113,9 @@ impl Args {
             bind: None,
             ws: false,
             ws_path: "/mqtt".to_owned(),
+            tls: ClientOptions::default(),
+            secure_url: false,
+            no_tls: false,
             nodelay: false,
             username: None,
             password: None,
@@ -188,6 +196,9 @@ impl Args {
         }
         if !self.version.is_v5() && self.password.is_some() && self.username.is_none() {
             return Err("-P needs -u in this protocol version.".to_owned());
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            return Err("Both certfile and keyfile must be provided if one of them is set.".into());
         }
         match self.verb {
             Verb::Pub => self.check_pub(),
@@ -442,15 +453,11 @@ impl Args {
         let url = text(value)?;
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         match scheme {
-            "mqtt" => self.ws = false,
-            "ws" => self.ws = true,
-            "mqtts" | "wss" => {
-                return Err(format!(
-                    "-L {scheme}://: encrypted connections are not supported yet."
-                ));
-            }
+            "mqtt" | "mqtts" => self.ws = false,
+            "ws" | "wss" => self.ws = true,
             _ => return Err("unsupported URL scheme.".to_owned()),
         }
+        self.secure_url = matches!(scheme, "mqtts" | "wss");
         let missing = || "Invalid URL for -L argument specified - topic missing.".to_owned();
         let (authority, topic) = rest.split_once('/').ok_or_else(missing)?;
         let (credentials, address) = match authority.rsplit_once('@') {
@@ -474,6 +481,47 @@ impl Args {
             self.set_port(OsStr::new(port))?;
         }
         self.add_topic(OsStr::new(topic))
+    }
+
+    pub(super) fn set_tls_version(&mut self, value: &OsStr) -> Result<(), String> {
+        self.tls.only_tls13 = match &*text(value)? {
+            "tlsv1.2" => false,
+            "tlsv1.3" => true,
+            other => {
+                let known = "tlsv1.2 and tlsv1.3 are supported";
+                return Err(format!("--tls-version {other}: {known}."));
+            }
+        };
+        Ok(())
+    }
+
+    pub(super) fn set_keyform(&mut self, value: &OsStr) -> Result<(), String> {
+        match &*text(value)? {
+            "pem" => Ok(()),
+            other => Err(format!("--keyform {other}: keys are PEM files.")),
+        }
+    }
+
+    /// What TLS is spoken with; `None` = in the clear. Without authorities of its own the client
+    /// trusts those of the system, as it does on the port of MQTT over TLS.
+    pub(super) fn tls(&self) -> Option<ClientOptions> {
+        let own = self.tls.cafile.is_some() || self.tls.capath.is_some();
+        let by_default = self.secure_url || self.port == Some(8883);
+        if self.no_tls || !(own || self.tls.use_os_certs || by_default) {
+            return None;
+        }
+        let use_os_certs = self.tls.use_os_certs || !own;
+        Some(ClientOptions { use_os_certs, ..self.tls.clone() })
+    }
+
+    /// The port to connect to.
+    pub(super) fn port(&self) -> u16 {
+        self.port.unwrap_or(match (self.ws, self.secure_url) {
+            (false, false) => 1883,
+            (false, true) => 8883,
+            (true, false) => 9001,
+            (true, true) => 443,
+        })
     }
 
     /// User Properties of a packet.
@@ -562,7 +610,7 @@ mod tests {
         );
         assert_eq!(args.topics, ["a/b"]);
         for (url, expected) in
-            [("mqtt://h", "topic missing"), ("x://h/t", "scheme"), ("mqtts://h/t", "encrypted")]
+            [("mqtt://h", "topic missing"), ("x://h/t", "scheme"), ("mqtts://h", "topic missing")]
         {
             let error = parse(Verb::Pub, &["-n", "-L", url]).expect_err("wrong");
             assert!(error.contains(expected), "{error}");

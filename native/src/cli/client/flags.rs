@@ -23,8 +23,6 @@ enum Effect {
     Value(&'static str, fn(&mut Args, &OsStr) -> Result<(), String>),
     /// Not supported: what follows it, if anything, and why.
     Refused(Option<&'static str>, &'static str),
-    /// Accepted without effect; what follows it, if anything.
-    Ignored(Option<&'static str>),
     /// `-D command identifier [name] value`.
     Property,
 }
@@ -36,7 +34,8 @@ struct Flag {
     effect: Effect,
 }
 
-const TLS: &str = "encrypted connections are not supported yet; connect without TLS";
+const ENGINE: &str = "OpenSSL engines are not supported; keys are PEM files";
+const KEYLOG: &str = "the keys of TLS sessions are written nowhere";
 const PSK: &str = "TLS-PSK is not supported";
 const PROXY: &str = "SOCKS proxies are not supported";
 const SRV: &str = "SRV lookups are not supported; name the host with -h";
@@ -45,7 +44,7 @@ const fn flag(short: &'static str, long: &'static str, verb: For, effect: Effect
     Flag { short, long, verb, effect }
 }
 
-use Effect::{Ignored, Plain, Refused, Value};
+use Effect::{Plain, Refused, Value};
 use For::{Both, Pub, Sub};
 
 #[rustfmt::skip]
@@ -92,7 +91,7 @@ const FLAGS: &[Flag] = &[
     flag("-x", "", Both, Value("session expiry interval", Args::set_session_expiry)),
     flag("", "--message-rate", Sub, Plain(|a| a.message_rate = true)),
     flag("", "--nodelay", Both, Plain(|a| a.nodelay = true)),
-    flag("", "--no-tls", Both, Ignored(None)),
+    flag("", "--no-tls", Both, Plain(|a| a.no_tls = true)),
     flag("", "--pretty", Sub, Plain(|a| a.pretty = true)),
     flag("", "--quiet", Both, Plain(|a| a.quiet = true)),
     flag("", "--random-filter", Sub, Value("chance", Args::set_random_filter)),
@@ -115,19 +114,19 @@ const FLAGS: &[Flag] = &[
     flag("", "--will-topic", Both, Value("will topic", Args::set_will_topic)),
     flag("", "--ws", Both, Plain(|a| a.ws = true)),
     flag("", "--ws-path", Both, Value("path", |a, v| text(v).map(|v| a.ws_path = v))),
-    flag("", "--cafile", Both, Refused(Some("file"), TLS)),
-    flag("", "--capath", Both, Refused(Some("directory"), TLS)),
-    flag("", "--cert", Both, Refused(Some("file"), TLS)),
-    flag("", "--ciphers", Both, Refused(Some("ciphers"), TLS)),
-    flag("", "--insecure", Both, Refused(None, TLS)),
-    flag("", "--key", Both, Refused(Some("file"), TLS)),
-    flag("", "--keyform", Both, Refused(Some("keyform"), TLS)),
-    flag("", "--tls-alpn", Both, Refused(Some("protocol"), TLS)),
-    flag("", "--tls-engine", Both, Refused(Some("engine_id"), TLS)),
-    flag("", "--tls-engine-kpass-sha1", Both, Refused(Some("kpass sha1"), TLS)),
-    flag("", "--tls-keylog", Both, Refused(Some("file"), TLS)),
-    flag("", "--tls-use-os-certs", Both, Refused(None, TLS)),
-    flag("", "--tls-version", Both, Refused(Some("version"), TLS)),
+    flag("", "--cafile", Both, Value("file", |a, v| text(v).map(|v| a.tls.cafile = Some(v)))),
+    flag("", "--capath", Both, Value("directory", |a, v| text(v).map(|v| a.tls.capath = Some(v)))),
+    flag("", "--cert", Both, Value("file", |a, v| text(v).map(|v| a.tls.cert = Some(v)))),
+    flag("", "--ciphers", Both, Value("ciphers", |a, v| text(v).map(|v| a.tls.ciphers = Some(v)))),
+    flag("", "--insecure", Both, Plain(|a| a.tls.insecure = true)),
+    flag("", "--key", Both, Value("file", |a, v| text(v).map(|v| a.tls.key = Some(v)))),
+    flag("", "--keyform", Both, Value("keyform", Args::set_keyform)),
+    flag("", "--tls-alpn", Both, Value("protocol", |a, v| text(v).map(|v| a.tls.alpn = Some(v)))),
+    flag("", "--tls-engine", Both, Refused(Some("engine_id"), ENGINE)),
+    flag("", "--tls-engine-kpass-sha1", Both, Refused(Some("kpass sha1"), ENGINE)),
+    flag("", "--tls-keylog", Both, Refused(Some("file"), KEYLOG)),
+    flag("", "--tls-use-os-certs", Both, Plain(|a| a.tls.use_os_certs = true)),
+    flag("", "--tls-version", Both, Value("version", Args::set_tls_version)),
     flag("", "--psk", Both, Refused(Some("key"), PSK)),
     flag("", "--psk-identity", Both, Refused(Some("identity"), PSK)),
     flag("", "--proxy", Both, Refused(Some("proxy url"), PROXY)),
@@ -172,7 +171,6 @@ impl Flag {
         match self.effect {
             Plain(set) => set(args),
             Value(what, set) => set(args, value(what)?)?,
-            Ignored(what) => _ = what.map(value).transpose()?,
             Refused(what, why) => {
                 what.map(value).transpose()?;
                 return Err(format!("{label}: {why}."));
@@ -222,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (words, name) in [
-            (&["--cafile", "x"] as &[&str], "--cafile"),
+            (&["--tls-engine", "x"] as &[&str], "--tls-engine"),
             (&["--psk", "00"], "--psk"),
             (&["--proxy", "socks5h://h"], "--proxy"),
             (&["-S"], "-S"),

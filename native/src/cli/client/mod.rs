@@ -12,6 +12,7 @@ mod session;
 mod subscribe;
 mod trace;
 mod transport;
+mod wire;
 
 use args::{Args, Verb};
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
-//! A byte stream to a broker: TCP or a Unix socket, with or without a WebSocket around it. Opening
+//! A byte stream to a broker: TCP or a Unix socket, with or without TLS and a WebSocket around it. Opening
 //! blocks, everything after does not. Knows no MQTT.
 
 use super::args::Args;
+use super::wire::Wire;
 use crate::cli::websocket::{self, Deframer, Upgrade};
 use halyard_core::packet::Version;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -11,12 +12,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// How long a broker may take to accept a connection or to answer an upgrade.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An open stream.
 #[derive(Debug)]
 pub(super) struct Transport {
-    socket: Socket,
+    stream: Wire,
     deframer: Option<Deframer>,
     wire: Vec<u8>,
     /// MQTT bytes that came with the answer to the upgrade.
@@ -29,7 +30,7 @@ impl Transport {
     pub(super) fn open(args: &Args) -> Result<Self, String> {
         let (socket, name) = connect(args)?;
         let mut transport = Self {
-            socket,
+            stream: Wire::open(socket, args)?,
             deframer: None,
             wire: Vec::new(),
             early: Vec::new(),
@@ -38,7 +39,7 @@ impl Transport {
         if args.ws {
             transport.upgrade(args, &name)?;
         }
-        let nonblocking = transport.socket.set_nonblocking(true);
+        let nonblocking = transport.stream.socket().set_nonblocking(true);
         nonblocking.map_err(|error| error_text(&error))?;
         Ok(transport)
     }
@@ -47,12 +48,12 @@ impl Transport {
         let protocol = if args.version == Version::V3 { "mqttv3.1" } else { "mqtt" };
         let upgrade = Upgrade::new(name, &args.ws_path, protocol);
         let fail = |error: std::io::Error| error_text(&error);
-        self.socket.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
-        self.socket.write_all(&upgrade.request).map_err(fail)?;
+        self.stream.socket().set_read_timeout(Some(PATIENCE)).map_err(fail)?;
+        self.stream.write_all(&upgrade.request).map_err(fail)?;
         let mut bytes = Vec::new();
         loop {
             let mut chunk = [0; 1024];
-            match self.socket.read(&mut chunk).map_err(fail)? {
+            match self.stream.read(&mut chunk).map_err(fail)? {
                 0 => return Err("the server closed the connection during the upgrade".to_owned()),
                 count => bytes.extend_from_slice(&chunk[..count]),
             }
@@ -81,19 +82,23 @@ impl Transport {
     /// Writes what the socket takes.
     pub(super) fn flush(&mut self) -> Result<(), String> {
         while !self.wire.is_empty() {
-            match self.socket.write(&self.wire) {
+            match self.stream.write(&self.wire) {
+                Ok(0) => break,
                 Ok(count) => _ = self.wire.drain(..count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error_text(&error)),
             }
         }
-        Ok(())
+        match self.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error_text(&error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether bytes wait for the socket.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.wire.is_empty()
+        !self.wire.is_empty() || self.stream.is_blocked()
     }
 
     /// Bytes that lie here without the socket being readable.
@@ -105,7 +110,7 @@ impl Transport {
     pub(super) fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, String> {
         out.append(&mut self.early);
         let mut chunk = [0; 64 << 10];
-        match self.socket.read(&mut chunk) {
+        match self.stream.read(&mut chunk) {
             Ok(0) => Ok(false),
             Ok(count) => match &mut self.deframer {
                 None => {
@@ -125,19 +130,20 @@ impl Transport {
 
     /// Writes the rest, for a short time, and closes.
     pub(super) fn finish(mut self) {
-        _ = self.socket.set_nonblocking(false);
-        _ = self.socket.set_write_timeout(Some(Duration::from_secs(5)));
+        _ = self.stream.socket().set_nonblocking(false);
+        _ = self.stream.socket().set_write_timeout(Some(Duration::from_secs(5)));
         if self.deframer.is_some() {
             websocket::write_close(0x2A2A_2A2A, &mut self.wire);
         }
-        _ = self.socket.write_all(&self.wire);
-        _ = self.socket.shutdown(std::net::Shutdown::Write);
+        _ = self.stream.write_all(&self.wire);
+        self.stream.say_goodbye();
+        _ = self.stream.socket().shutdown(std::net::Shutdown::Write);
     }
 }
 
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.stream.socket().as_fd()
     }
 }
 
@@ -149,7 +155,7 @@ fn connect(args: &Args) -> Result<(Socket, String), String> {
         return Ok((socket, "localhost".to_owned()));
     }
     let host = args.host.as_deref().unwrap_or("localhost");
-    let port = args.port.unwrap_or(if args.ws { 9001 } else { 1883 });
+    let port = args.port();
     let lookup = || "Unable to connect (Lookup error.).".to_owned();
     let addresses: Vec<SocketAddr> =
         (host, port).to_socket_addrs().map_err(|_| lookup())?.collect();
@@ -192,7 +198,7 @@ fn dial(
 }
 
 /// The system's words for an error, without the number.
-fn error_text(error: &std::io::Error) -> String {
+pub(super) fn error_text(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
         None => error.to_string(),

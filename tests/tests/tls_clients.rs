@@ -1,0 +1,170 @@
+//! TLS between stock clients, `halyard pub|sub` and both brokers: flag by flag with mosquitto_pub and
+//! mosquitto_sub, against Halyard and against Debian's mosquitto.
+
+mod tls_support;
+
+use halyard_tests::{Broker, binary, wait_until};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use tls_support::Pki;
+
+/// A command of theirs or of ours.
+fn tool(ours: bool, verb: &str) -> Command {
+    if ours {
+        let mut command = Command::new(binary());
+        command.arg(verb);
+        command
+    } else {
+        Command::new(format!("mosquitto_{verb}"))
+    }
+}
+
+fn run(ours: bool, verb: &str, port: u16, words: &[String]) -> Output {
+    let port = port.to_string();
+    let mut command = tool(ours, verb);
+    command.args(["-h", "127.0.0.1", "-p", &port]).args(words).stdin(Stdio::null());
+    command.output().expect("the command is installed")
+}
+
+fn words(pki: &Pki, words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| word.replace('@', &pki.path(""))).collect()
+}
+
+/// Debian's mosquitto, ended with the test.
+struct Theirs(Child);
+
+impl Theirs {
+    fn start(pki: &Pki, port: u16, lines: &str) -> Self {
+        let config = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{lines}");
+        pki.write("mosquitto.conf", &config);
+        let mut command = Command::new("/usr/sbin/mosquitto");
+        command.args(["-c", &pki.path("mosquitto.conf")]).stderr(Stdio::null());
+        let child = command.spawn().expect("mosquitto is installed");
+        wait_until("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Self(child)
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address").port()
+}
+
+fn lines(pki: &Pki, server: &str, more: &str) -> String {
+    let (cert, key) = (pki.path(&format!("{server}.pem")), pki.path(&format!("{server}.key")));
+    format!("certfile {cert}\nkeyfile {key}\n{more}\n")
+}
+
+#[test]
+fn flags_do_what_those_of_mosquitto_do_against_both_brokers() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    pki.client("c", |_| {});
+    pki.server("elsewhere", |params| params.subject_alt_names.clear());
+    std::fs::copy(other.path("ca.pem"), pki.path("other.pem")).unwrap();
+    std::fs::create_dir(pki.path("capath")).unwrap();
+    std::fs::copy(pki.path("ca.pem"), pki.path("capath/ca.pem")).unwrap();
+    let rehash = Command::new("openssl").args(["rehash", &pki.path("capath")]).status();
+    assert!(rehash.is_ok_and(|status| status.success()));
+    let strict = format!("cafile {}\nrequire_certificate true", pki.path("ca.pem"));
+    let rows: &[(&str, &str, &[&str], bool)] = &[
+        ("server", "", &["--cafile", "@ca.pem"], true),
+        ("server", "", &["--cafile", "@ca.pem", "--tls-version", "tlsv1.2"], true),
+        ("server", "", &["--cafile", "@ca.pem", "--tls-version", "tlsv1.3"], true),
+        ("server", "", &["--capath", "@capath"], true),
+        ("server", "", &["--cafile", "@other.pem"], false),
+        ("server", "", &["--cafile", "@other.pem", "--insecure"], false),
+        ("server", "", &["--cafile", "@ca.pem", "--tls-alpn", "mqtt"], true),
+        (
+            "server",
+            "",
+            &[
+                "--cafile",
+                "@ca.pem",
+                "--tls-version",
+                "tlsv1.2",
+                "--ciphers",
+                "ECDHE-ECDSA-AES128-GCM-SHA256",
+            ],
+            true,
+        ),
+        ("server", "", &["--cafile", "@ca.pem", "--cert", "@c.pem"], false),
+        ("server", "", &["--cafile", "@nowhere.pem"], false),
+        ("server", "", &[], false),
+        ("elsewhere", "", &["--cafile", "@ca.pem"], false),
+        ("elsewhere", "", &["--cafile", "@ca.pem", "--insecure"], true),
+        ("server", &strict, &["--cafile", "@ca.pem"], false),
+        ("server", &strict, &["--cafile", "@ca.pem", "--cert", "@c.pem", "--key", "@c.key"], true),
+        (
+            "server",
+            "tls_version tlsv1.3",
+            &["--cafile", "@ca.pem", "--tls-version", "tlsv1.2"],
+            true,
+        ),
+    ];
+    let mut listeners: Vec<(&str, &str)> = rows.iter().map(|row| (row.0, row.1)).collect();
+    listeners.sort_unstable();
+    listeners.dedup();
+    for (server, more) in listeners {
+        let config = lines(&pki, server, more);
+        let ours = Broker::spawn(&format!("allow_anonymous true\nlistener 0 127.0.0.1\n{config}"));
+        let port = free_port();
+        let _theirs = Theirs::start(&pki, port, &config);
+        for (_, _, flags, expected) in rows.iter().filter(|row| (row.0, row.1) == (server, more)) {
+            for (port, broker) in [(ours.addresses("mqtts")[0].port(), "ours"), (port, "theirs")] {
+                for tool in [false, true] {
+                    let flags = words(&pki, flags);
+                    let mut say = flags.clone();
+                    say.extend(["-t", "t", "-r", "-q", "1", "-m", "said"].map(String::from));
+                    let said = run(tool, "pub", port, &say);
+                    let row = format!("{flags:?} of {broker} by {tool}: {said:?}");
+                    assert_eq!(said.status.success(), *expected, "{row}");
+                    if *expected {
+                        let mut hear = flags.clone();
+                        hear.extend(["-t", "t", "-C", "1", "-W", "10"].map(String::from));
+                        assert_eq!(run(tool, "sub", port, &hear).stdout, b"said\n", "{row}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_url_asks_for_tls_and_a_websocket_goes_over_it() {
+    let pki = Pki::new();
+    let config = format!(
+        "allow_anonymous true\nlistener 0 127.0.0.1\n{}listener 0 127.0.0.1\n{}protocol websockets\n",
+        lines(&pki, "server", ""),
+        lines(&pki, "server", "")
+    );
+    let broker = Broker::spawn(&config);
+    let port = |scheme: &str| broker.addresses(scheme)[0].port();
+    for scheme in ["mqtts", "wss"] {
+        let url = format!("{scheme}://127.0.0.1:{}/t/{scheme}", port(scheme));
+        for (verb, more) in [("pub", &["-r", "-m", "by url"] as &[&str]), ("sub", &["-C", "1"])] {
+            let mut command = tool(true, verb);
+            command.args(["-L", &url, "--cafile", &pki.path("ca.pem"), "-q", "1"]).args(more);
+            let outcome = command.stdin(Stdio::null()).output().expect("halyard runs");
+            assert!(outcome.status.success(), "{url}: {outcome:?}");
+            assert!(verb == "pub" || outcome.stdout == b"by url\n", "{outcome:?}");
+        }
+    }
+    // A big message comes whole, though its records come one by one.
+    let big = "x".repeat(300_000);
+    pki.write("big", &big);
+    let secure = ["--cafile", "@ca.pem", "-t", "big", "-q", "1"];
+    let flags = |more: &[&str]| words(&pki, &[&secure[..], more].concat());
+    let said = run(true, "pub", port("mqtts"), &flags(&["-r", "-f", "@big"]));
+    assert!(said.status.success(), "{said:?}");
+    for ours in [true, false] {
+        let heard = run(ours, "sub", port("mqtts"), &flags(&["-C", "1", "-W", "10"]));
+        assert!(heard.stdout == format!("{big}\n").as_bytes(), "{ours}: {:?}", heard.status);
+    }
+}
