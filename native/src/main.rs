@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     match verb.filter(|verb| !verb.starts_with('-')) {
         None => cli::broker::run(&args),
         Some("bench") => cli::bench::run(&args[1..]),
+        Some("check") => cli::check::run(&args[1..]),
         Some("passwd") => cli::passwd::run(&args[1..]),
         Some("pub") => cli::client::run_pub(&args[1..]),
         Some("sub") => cli::client::run_sub(&args[1..]),

@@ -59,6 +59,9 @@ impl Decision<'_> {
     /// Where there is no access list.
     pub const NO_LIST: Self = Self { verdict: Verdict::Allow, reason: Reason::NoList };
 
+    /// To publish below `$SYS` and `$CONTROL`.
+    pub const RESERVED: Self = Self { verdict: Verdict::Deny, reason: Reason::Reserved };
+
     /// Denied for this reason.
     pub(crate) const fn denied(reason: Reason<'_>) -> Decision<'_> {
         Decision { verdict: Verdict::Deny, reason }

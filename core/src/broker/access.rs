@@ -4,17 +4,13 @@
 //! exchange past PUBREC: that one is completed.
 
 use super::{Broker, Outlet};
-use crate::access::{Access, AccessList, Cache, Decision, Reason, Subject};
+use crate::access::{Access, AccessList, Cache, Decision, Reason, Subject, is_reserved};
 use crate::engine::{Config, DeliverySeen, Event, Outcome};
 use crate::message::{Message, Origin};
 use crate::packet::{Publish, QoS};
 use crate::session::{Delivery, InFlightState, Session, SessionKey};
 use crate::time::Instant;
-use crate::topic;
 use std::sync::Arc;
-
-/// The one place below `$SYS` that clients may be given the right to write.
-const BRIDGE_STATE: &str = "$SYS/broker/connection/+/state";
 
 /// Whether any listener has an access list.
 pub(super) fn is_on(config: &Config) -> bool {
@@ -122,17 +118,16 @@ impl Broker {
         publish: &Publish<'_>,
         outlet: &mut impl Outlet,
     ) -> bool {
-        if !super::publish::is_reserved(publish.topic) {
+        if !is_reserved(publish.topic, false) {
             return false;
         }
         let Some(session) = self.sessions.get(key.slot) else { return true };
-        let is_listed = list(&self.config, session.listener).is_some();
-        if is_listed && topic::matches(BRIDGE_STATE, publish.topic) {
+        if !is_reserved(publish.topic, list(&self.config, session.listener).is_some()) {
             return false;
         }
         self.stats.drops.forbidden += 1;
-        let decision = Decision::denied(Reason::Reserved);
-        report(session, Access::Write, publish.topic, Some(publish), decision, outlet);
+        let (topic, decision) = (publish.topic, Decision::RESERVED);
+        report(session, Access::Write, topic, Some(publish), decision, outlet);
         true
     }
 

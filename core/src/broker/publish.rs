@@ -24,9 +24,7 @@ enum Published {
 
 /// Whether clients may not publish to `topic`.
 pub(super) fn is_reserved(topic: &str) -> bool {
-    ["$SYS", "$CONTROL"]
-        .iter()
-        .any(|root| topic.strip_prefix(root).is_some_and(|t| t.is_empty() || t.starts_with('/')))
+    crate::access::is_reserved(topic, false)
 }
 
 impl Broker {

@@ -43,7 +43,7 @@ with WebSocket (/ and /mqtt), /health, /metrics and a page.
   -h, --help              show this help
   -V, --version           show the version
 
-Commands: halyard pub | sub | passwd | bench (each with --help)
+Commands: halyard pub | sub | passwd | bench | check (each with --help)
 
 Exit codes: 0 fine, 1 the broker could not start or run, 3 wrong options or configuration.
 Signals: TERM and INT end it cleanly, HUP reads the configuration anew.

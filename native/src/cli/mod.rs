@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod broker;
+pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod passwd;
 mod websocket;
