@@ -8,6 +8,7 @@
 //! ```
 
 mod cache;
+mod claims;
 mod decision;
 mod file;
 mod list;
@@ -16,6 +17,7 @@ mod rule;
 mod tree;
 
 pub(crate) use cache::Cache;
+pub(crate) use claims::Claims;
 pub use decision::{Decision, Reason, Verdict};
 pub use file::{Diagnostic, Parsed, Severity, parse};
 pub use list::AccessList;
