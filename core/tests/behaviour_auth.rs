@@ -60,7 +60,7 @@ fn grant(net: &Net, user: &str) -> Verdict {
     let authority = net.config(0).listeners[0].authority.clone().unwrap();
     let fingerprint = authority.users.as_ref().unwrap().get(user).unwrap().fingerprint;
     let credential = Credential::User(fingerprint);
-    let grant = Grant { username: Some(user.into()), credential, expires: None };
+    let grant = Grant { username: Some(user.into()), credential, expires: None, rights: None };
     Verdict::Granted { grant: Arc::new(grant), data: Box::default() }
 }
 
@@ -417,4 +417,38 @@ fn a_shutdown_while_a_client_waits_says_nothing_before_connack() {
     assert_eq!(net.read(raw), Vec::<String>::new());
     assert!(net.closed.contains_key(&raw.conn.0));
     assert_eq!(ReasonCode::ServerShuttingDown.as_u8(), 0x8B);
+}
+
+#[test]
+fn rights_that_a_token_brought_stand_in_place_of_the_listeners() {
+    let mut net = closed_house();
+    let raw = ask(&mut net, "c", "ann", V5);
+    let Verdict::Granted { grant: plain, data } = grant(&net, "ann") else { panic!() };
+    let rights = "pattern read news/#\npattern write box/%c\npattern write news/%u\n";
+    let with = Grant { rights: Some(rights.into()), ..Grant::clone(&plain) };
+    answer(&mut net, raw, 1, Verdict::Granted { grant: Arc::new(with), data: data.clone() });
+    net.read(raw);
+    net.subscribe(raw, "#", QoS::AtMostOnce);
+    net.read(raw);
+    let talk = |net: &mut Net, raw: Raw| {
+        for topic in ["news/ann", "box/c", "box/d", "news/bob"] {
+            net.send(raw, &Packet::Publish(publish(topic, QoS::AtLeastOnce, 7, b"")));
+        }
+        let said = net.read(raw);
+        said.iter().map(|line| line.split(" q0").next().unwrap_or_default().to_owned()).collect()
+    };
+    let expected =
+        ["publish news/ann", "puback 7 0x00", "puback 7 0x00", "puback 7 0x87", "puback 7 0x87"];
+    let said: Vec<String> = talk(&mut net, raw);
+    assert_eq!(said, expected);
+    let bytes = net.engines[0].snapshot();
+    net.engines[0] = halyard_core::engine::Engine::restore(net.config(0), &bytes, ()).unwrap();
+    assert_eq!(net.engines[0].snapshot(), bytes);
+    let said: Vec<String> = talk(&mut net, raw);
+    assert_eq!(said, expected);
+    // The next proof says nothing of rights, and the listener has no list.
+    let again = ask(&mut net, "c", "ann", V5);
+    answer(&mut net, again, 1, Verdict::Granted { grant: plain, data });
+    net.send(again, &Packet::Publish(publish("box/d", QoS::AtLeastOnce, 7, b"")));
+    assert_eq!(net.read(again)[1..], ["publish box/d q0 ", "puback 7 0x00"]);
 }

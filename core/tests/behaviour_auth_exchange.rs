@@ -52,7 +52,7 @@ fn granted(net: &Net, user: &str, data: &[u8]) -> Verdict {
     let authority = net.config(0).listeners[0].authority.clone().unwrap();
     let fingerprint = authority.users.as_ref().unwrap().get("ann").unwrap().fingerprint;
     let credential = Credential::User(fingerprint);
-    let grant = Grant { username: Some(user.into()), credential, expires: None };
+    let grant = Grant { username: Some(user.into()), credential, expires: None, rights: None };
     Verdict::Granted { grant: Arc::new(grant), data: data.into() }
 }
 

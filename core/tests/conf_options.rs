@@ -90,6 +90,7 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("auth_threads 3", |s| s.auth.threads = Some(3)),
     ("acl_file /etc/acl", |s| s.acl_file = Some("/etc/acl".into())),
     ("connection_messages false", |s| s.log.connection_messages = false),
+    ("jwt_acl_claim rights", |s| s.auth.jwt_acl_claim = "rights".into()),
     ("jwt_audience mqtt", |s| s.auth.jwt_audience = Some("mqtt".into())),
     ("jwt_issuer https://a.example", |s| s.auth.jwt_issuer = Some("https://a.example".into())),
     ("jwt_key_file /etc/k", |s| s.listeners[0].jwt_key_file = Some("/etc/k".into())),

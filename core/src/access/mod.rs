@@ -8,6 +8,7 @@
 //! ```
 
 mod cache;
+mod claims;
 mod decision;
 mod file;
 mod list;
@@ -18,6 +19,7 @@ mod tree;
 use crate::topic;
 
 pub(crate) use cache::Cache;
+pub(crate) use claims::Claims;
 pub use decision::{Decision, Reason, Verdict};
 pub use file::{Diagnostic, Parsed, Severity, parse};
 pub use list::AccessList;

@@ -11,6 +11,8 @@ pub struct TokenRules {
     pub keys: Vec<TokenKey>,
     /// The claim that is the User Name.
     pub username_claim: Box<str>,
+    /// The claim that says what the client may do.
+    pub acl_claim: Box<str>,
     /// What `iss` must be; `None` = anything.
     pub issuer: Option<Box<str>>,
     /// What `aud` must name; `None` = anything.

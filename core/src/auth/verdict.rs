@@ -64,6 +64,9 @@ pub struct Grant {
     pub credential: Credential,
     /// When the proof ends, and the connection with it.
     pub expires: Option<WallClock>,
+    /// What it may do, as lines of an access list, in place of the listener's; `None` = what that
+    /// one says.
+    pub rights: Option<Arc<str>>,
 }
 
 /// What proved who somebody is, as far as it can be taken back.
@@ -124,11 +127,13 @@ impl State for Grant {
         self.username.save(to);
         self.credential.save(to);
         self.expires.map(|expires| expires.0).save(to);
+        self.rights.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
         let (username, credential) = (State::load(from)?, State::load(from)?);
         let expires: Option<u64> = State::load(from)?;
-        Ok(Self { username, credential, expires: expires.map(WallClock) })
+        let expires = expires.map(WallClock);
+        Ok(Self { username, credential, expires, rights: State::load(from)? })
     }
 }

@@ -23,6 +23,14 @@ fn list(config: &Config, listener: u16) -> Option<&AccessList> {
     own.or(config.broker.access.as_deref())
 }
 
+/// The access list for a client: that of its token, if it brought one.
+fn list_of<'a>(config: &'a Config, session: &'a Session) -> Option<&'a AccessList> {
+    match &session.claims {
+        Some(claims) => Some(&claims.list),
+        None => list(config, session.listener),
+    }
+}
+
 fn subject(session: &Session) -> Subject<'_> {
     Subject { client_id: &session.client_id, username: session.username.as_deref() }
 }
@@ -30,11 +38,11 @@ fn subject(session: &Session) -> Subject<'_> {
 /// What the access list says of a client; not remembered.
 pub(super) fn decide<'a>(
     config: &'a Config,
-    session: &Session,
+    session: &'a Session,
     access: Access,
     topic: &str,
 ) -> Decision<'a> {
-    list(config, session.listener)
+    list_of(config, session)
         .map_or(Decision::NO_LIST, |list| list.decide(subject(session), access, topic))
 }
 
@@ -122,7 +130,8 @@ impl Broker {
             return false;
         }
         let Some(session) = self.sessions.get(key.slot) else { return true };
-        if !is_reserved(publish.topic, list(&self.config, session.listener).is_some()) {
+        let is_listed = list_of(&self.config, session).is_some();
+        if !is_reserved(publish.topic, is_listed) {
             return false;
         }
         self.stats.drops.forbidden += 1;
@@ -168,7 +177,7 @@ impl Broker {
         outlet: &mut impl Outlet,
     ) -> bool {
         let Some(session) = self.session(key).filter(|_| self.access_on) else { return false };
-        let Some(list) = list(&self.config, session.listener) else { return false };
+        let Some(list) = list_of(&self.config, session) else { return false };
         let strict = self.config.broker.acl_check_subscribe;
         let decision = list.decide_subscribe(subject(session), filter, strict);
         if decision.is_allowed() {
@@ -180,7 +189,8 @@ impl Broker {
 
     /// Who published a message that is to be retained, for `check_retain_source`.
     pub(super) fn origin_of(&self, key: SessionKey) -> Option<Box<Origin>> {
-        let session = self.session(key)?;
+        // Nobody can say later what a token allowed.
+        let session = self.session(key).filter(|session| session.claims.is_none())?;
         Some(Box::new(Origin {
             client_id: Arc::clone(&session.client_id),
             username: session.username.clone(),

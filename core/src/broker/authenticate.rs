@@ -66,5 +66,5 @@ impl Door {
 }
 
 fn open(username: Option<&Arc<str>>, credential: Credential) -> Door {
-    Door::Open(Grant { username: username.cloned(), credential, expires: None })
+    Door::Open(Grant { username: username.cloned(), credential, expires: None, rights: None })
 }

@@ -2,6 +2,7 @@
 //! CONNACK tells it. Never reads credentials beyond deciding; never keeps a password.
 
 use super::{Broker, Outlet, TimerKey};
+use crate::access::Claims;
 use crate::auth::Grant;
 use crate::conf::ListenerConfig;
 use crate::engine::{CloseReason, ConnectionId, Event, Peer, SessionEnd};
@@ -338,6 +339,8 @@ impl Broker {
         session.is_owned = session.username.is_some() && applicant.grant.credential.is_proof();
         session.mount = mount;
         Self::forget_access(session);
+        session.claims = applicant.grant.rights.as_ref().map(Claims::new);
+        self.access_on |= session.claims.is_some();
         session.expiry_interval = expiry;
         session.will = will;
         session.incoming.reconnect();

@@ -299,7 +299,8 @@ impl Broker {
         if config.broker.max_sessions_per_user == 0 {
             self.users = None;
         }
-        self.access_on = access::is_on(&config);
+        let brought = |(_, session): (u32, &Session)| session.claims.is_some();
+        self.access_on = access::is_on(&config) || self.sessions.iter().any(brought);
         self.access_epoch += 1;
         self.config = config;
         self.arm_sys(now);
@@ -392,7 +393,8 @@ impl Broker {
             by_client_id.insert(Arc::clone(&session.client_id), key);
         }
         Ok(Self {
-            access_on: access::is_on(&config),
+            access_on: access::is_on(&config)
+                || sessions.iter().any(|(_, session)| session.claims.is_some()),
             access_epoch: 0,
             config,
             timers,

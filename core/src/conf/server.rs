@@ -61,6 +61,8 @@ pub struct AuthConfig {
     pub failures_per_user: u32,
     /// The claim of a token that is the User Name.
     pub jwt_username_claim: String,
+    /// The claim of a token that says what its client may do.
+    pub jwt_acl_claim: String,
     /// What the claim `iss` must be.
     pub jwt_issuer: Option<String>,
     /// What the claim `aud` must name.
@@ -77,6 +79,7 @@ impl Default for AuthConfig {
             failures_per_address: 100,
             failures_per_user: 10,
             jwt_username_claim: "sub".into(),
+            jwt_acl_claim: "acl".into(),
             jwt_issuer: None,
             jwt_audience: None,
         }

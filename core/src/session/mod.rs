@@ -11,7 +11,7 @@ pub(crate) use inflight::{AckOutcome, InFlight, InFlightState, Outgoing};
 pub(crate) use queue::{Delivery, Queue, QueueLimits};
 pub(crate) use subscription::{RetainedCursor, Subscription};
 
-use crate::access::Cache;
+use crate::access::{Cache, Claims};
 use crate::message::Message;
 use crate::packet::Version;
 use crate::state::{RestoreError, Sink, Source, State, state};
@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) username: Option<Box<str>>,
     /// Whether it belongs to this user, who proved his name (`clientid_owner`).
     pub(crate) is_owned: bool,
+    /// Rights that its token brought, in place of those of the listener.
+    pub(crate) claims: Option<Claims>,
     /// Version of the present or last connection.
     pub(crate) version: Version,
     /// Listener of the present or last connection.
@@ -115,6 +117,7 @@ impl State for Session {
         self.client_id.save(to);
         self.username.save(to);
         self.is_owned.save(to);
+        self.claims.save(to);
         self.version.save(to);
         self.listener.save(to);
         self.mount.save(to);
@@ -138,6 +141,7 @@ impl State for Session {
             client_id: State::load(from)?,
             username: State::load(from)?,
             is_owned: State::load(from)?,
+            claims: State::load(from)?,
             version: State::load(from)?,
             listener: State::load(from)?,
             mount: State::load(from)?,
@@ -166,6 +170,7 @@ impl Session {
             client_id,
             username: None,
             is_owned: false,
+            claims: None,
             version,
             listener: 0,
             mount: None,
@@ -199,6 +204,7 @@ impl Session {
         let name = self.username.as_ref().map_or(0, |name| name.len() as u64);
         256 + self.client_id.len() as u64
             + name
+            + self.claims.as_ref().map_or(0, Claims::footprint)
             + subscriptions
             + will
             + self.queue.footprint()

@@ -384,6 +384,7 @@ fn verdict(question: &AuthRequest) -> Verdict {
         username: username.as_deref().map(Into::into),
         credential: Credential::User(user.fingerprint),
         expires: None,
+        rights: None,
     };
     Verdict::Granted { grant: Arc::new(grant), data: Box::default() }
 }

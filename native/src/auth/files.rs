@@ -74,6 +74,7 @@ fn load_keys(
     let text = |text: &Option<String>| text.as_deref().map(Into::into);
     Some(TokenRules {
         keys,
+        acl_claim: config.jwt_acl_claim.as_str().into(),
         username_claim: config.jwt_username_claim.as_str().into(),
         issuer: text(&config.jwt_issuer),
         audience: text(&config.jwt_audience),

@@ -220,7 +220,12 @@ impl Authenticator {
         };
         let key = key(&self.key, &name, user.fingerprint, &password);
         let credential = Credential::User(user.fingerprint);
-        let grant = Arc::new(Grant { username: Some(name.into()), credential, expires: None });
+        let grant = Arc::new(Grant {
+            username: Some(name.into()),
+            credential,
+            expires: None,
+            rights: None,
+        });
         Some(Job { key, password, task: Task::Hash { hash: user.hash.clone(), grant } })
     }
 

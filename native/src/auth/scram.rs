@@ -131,7 +131,8 @@ impl Server {
             return None;
         }
         let credential = Credential::User(fingerprint);
-        let grant = Grant { username: Some(self.name.into()), credential, expires: None };
+        let grant =
+            Grant { username: Some(self.name.into()), credential, expires: None, rights: None };
         let last = format!("v={}", encode_base64(&signed(&server_key, &messages), true));
         Some((Arc::new(grant), last.into_bytes()))
     }

@@ -4,6 +4,7 @@
 
 use super::der;
 use super::failures;
+use halyard_core::access;
 use halyard_core::auth::Credential;
 use halyard_core::auth::Grant;
 use halyard_core::auth::Secret;
@@ -69,11 +70,42 @@ pub(super) fn verify(
     if name.is_some_and(|name| !name.is_empty() && name != own) {
         return None;
     }
+    let rights = match claims.get(&*rules.acl_claim) {
+        None => None,
+        Some(claim) => Some(rights(claim)?.into()),
+    };
     Some(Grant {
+        rights,
         username: Some(own.into()),
         credential: Credential::Token(key.fingerprint),
         expires: Some(WallClock((expires * 1000.0) as u64)),
     })
+}
+
+/// What a client may do, as lines of an access list; `None` if the claim is none.
+fn rights(claim: &Value) -> Option<String> {
+    let mut lines = String::new();
+    let mut add = |access: &str, filter: &Value| {
+        let filter = filter.as_str().filter(|filter| !filter.contains(char::is_control))?;
+        lines.extend(["pattern ", access, filter, "\n"]);
+        Some(())
+    };
+    match claim {
+        Value::Array(rules) => rules.iter().try_for_each(|rule| add("", rule))?,
+        Value::Object(lists) => {
+            for (name, list) in lists {
+                let access = match name.as_str() {
+                    "pub" => "write ",
+                    "sub" => "read ",
+                    "all" => "readwrite ",
+                    _ => return None,
+                };
+                list.as_array()?.iter().try_for_each(|filter| add(access, filter))?;
+            }
+        }
+        _ => return None,
+    }
+    access::parse("token", lines.as_bytes()).is_valid().then_some(lines)
 }
 
 /// Whether a claim, which may be one text or several, names what is asked for.
@@ -209,6 +241,7 @@ cCoMqVEMgBEYP7vXrREPAVCy6oncEWGFL9oUkJKtslYKJnONVdYohvf8Ow==
         TokenRules {
             keys: keys(file).unwrap(),
             username_claim: "sub".into(),
+            acl_claim: "acl".into(),
             issuer: None,
             audience: None,
         }
@@ -283,6 +316,31 @@ cCoMqVEMgBEYP7vXrREPAVCy6oncEWGFL9oUkJKtslYKJnONVdYohvf8Ow==
         }
         let soon = r#"{"sub":"ann","exp":1800000060,"nbf":1800000029}"#;
         assert!(user(&rules(SECRET), &token(HS256, soon)).is_some());
+    }
+
+    #[test]
+    fn rights_become_lines_of_an_access_list_or_void_the_token() {
+        let of = |acl: &str| {
+            let claims = format!(r#"{{"sub":"ann","exp":1800000060,"acl":{acl}}}"#);
+            let grant = verify(&rules(SECRET), None, token(HS256, &claims).as_bytes(), NOW)?;
+            Some(grant.rights.unwrap().to_string())
+        };
+        let lists = r#"{"all":["%u/#"],"pub":["a b/c"],"sub":["x/+"]}"#;
+        let lines = "pattern readwrite %u/#\npattern write a b/c\npattern read x/+\n";
+        assert_eq!(of(lists).as_deref(), Some(lines));
+        let rules = r#"["read x/%c","deny y"]"#;
+        assert_eq!(of(rules).as_deref(), Some("pattern read x/%c\npattern deny y\n"));
+        assert_eq!(of("[]").as_deref(), Some(""));
+        for wrong in [
+            "7",
+            r#"{"pub":"a"}"#,
+            r#"{"publish":["a"]}"#,
+            r#"["read a\nuser root"]"#,
+            r#"["read a/#/b"]"#,
+            r#"[7]"#,
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -129,6 +129,12 @@ const OPTIONS: &[OptionSpec] = &[
     })
     .reloaded()
     .help("Lets only clients in whose Client Identifier begins like this. Deprecated in Mosquitto."),
+    OptionSpec::general("jwt_acl_claim", Kind::Text(1024), |draft, value| {
+        draft.server.auth.jwt_acl_claim = value.text();
+    })
+    .default("acl")
+    .reloaded()
+    .help("Ours. The claim of a token that says what its client may do, in place of the `acl_file`: either an object with the lists of filters `pub`, `sub` and `all`, or a list of texts like `read a/#`, as they stand in an `acl_file` behind `pattern`. `%c` and `%u` are the client's names. Without the claim the `acl_file` decides."),
     OptionSpec::general("jwt_audience", Kind::Text(1024), |draft, value| {
         draft.server.auth.jwt_audience = Some(value.text());
     })
