@@ -1,0 +1,43 @@
+//! Power loss at every operation of the disk: see `sim::sweep`. `HALYARD_SEEDS_FROM` and
+//! `HALYARD_SEEDS` say which worlds (default 0 to 3), `HALYARD_SEED` runs one.
+
+use halyard_core::sim::{Sabotage, sweep};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Sweeps every second seed, so that two of these keep two cores busy.
+fn sweep_every_second(first: u64) {
+    let from = number("HALYARD_SEEDS_FROM").unwrap_or(0);
+    let seeds = number("HALYARD_SEEDS").unwrap_or(6);
+    let mut points = 0;
+    for seed in (from + first..from + seeds).step_by(2) {
+        match sweep(seed, None) {
+            Ok(crashes) => points += crashes,
+            Err(broken) => panic!("{broken}"),
+        }
+    }
+    println!("{points} crashes, no violation");
+}
+
+#[test]
+fn no_promise_is_broken_in_even_seeds() {
+    sweep_every_second(0);
+}
+
+#[test]
+fn no_promise_is_broken_in_odd_seeds() {
+    sweep_every_second(1);
+}
+
+#[test]
+fn every_sabotage_is_found() {
+    for sabotage in Sabotage::ALL {
+        let found = (0..200).find_map(|seed| sweep(seed, Some(sabotage)).err());
+        match found {
+            Some(broken) => println!("{sabotage:?}: {broken}"),
+            None => panic!("{sabotage:?} breaks no promise that the sweep knows of"),
+        }
+    }
+}
