@@ -187,9 +187,6 @@ impl Broker {
         if let Err(error) = self.writer.append(shard, batch.lsn, &batch.bytes) {
             shore.ledger.blame(error.to_string());
         }
-        if !self.late.is_empty() {
-            self.store_late(shore);
-        }
         if shore.sabotage == Some(Sabotage::AcknowledgedEarly) {
             self.durable[node] = Some(batch.lsn);
         }
@@ -204,6 +201,10 @@ impl Broker {
     pub(super) fn sync(&mut self, shore: &mut Shore) {
         match self.writer.sync() {
             Ok(done) => {
+                if !done.is_empty() {
+                    // Only a sabotage has any left: something became durable without the start.
+                    self.store_late(shore);
+                }
                 for (shard, lsn) in done {
                     if let Some(known) = self.durable.get_mut(usize::from(shard)) {
                         *known = (*known).max(Some(lsn));
