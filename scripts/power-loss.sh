@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# Loses the power of simulated brokers at least a million times and prints how often.
-# Usage: scripts/power-loss.sh [POINTS [FIRST_SEED]]
+# Loses the power of simulated brokers at least a million times and prints how often, or the first
+# broken promise: power-loss.sh [CRASHES [FIRST_SEED]]
 set -euo pipefail
-cd "$(dirname "$0")/.."
-points=${1:-1000000}
-begun=$(date +%s)
-HALYARD_POINTS=$points HALYARD_SEEDS_FROM=${2:-0} nice -n 19 cargo test --quiet --profile checked \
-    -p halyard-core --test power_loss no_promise -- --nocapture | tee /dev/stderr |
-    grep -oE '[0-9]+ crashes in [0-9]+ worlds' |
-    awk -v begun="$begun" '{ crashes += $1; worlds += $4 }
-        END { print crashes " crashes in " worlds " worlds in " systime() - begun " s" }' \
-    2>/dev/null || { echo "a promise was broken, see above" >&2; exit 1; }
+. "$(dirname "$0")/lib.sh"
+cd "$repo"
+crashes=${1:-1000000}
+begun=$SECONDS
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! HALYARD_POINTS=$crashes HALYARD_SEEDS_FROM=${2:-0} cargo test --quiet --profile checked \
+    -p halyard-core --test power_loss no_promise -- --nocapture >"$log" 2>&1; then
+    cat "$log"
+    exit 1
+fi
+total=$(grep -oE '[0-9]+ crashes' "$log" | awk '{ n += $1 } END { print n }')
+worlds=$(grep -oE 'in [0-9]+ worlds' "$log" | awk '{ n += $2 } END { print n }')
+say "$total crashes in $worlds worlds, no broken promise, $((SECONDS - begun)) s"
+[ "$total" -ge "$crashes" ]
