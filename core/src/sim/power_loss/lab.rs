@@ -269,7 +269,8 @@ fn serve(engine: &mut Engine<()>, now: Instant, device: &mut Device, effects: &m
     let conn = ConnectionId(number);
     if !device.opened {
         device.opened = true;
-        let input = Input::Opened { conn, peer: Peer::Local, listener: 0, identity: None };
+        let (peer, identity) = (Peer::Local, None);
+        let input = Input::Opened { conn, peer, listener: 0, identity, accepted: now };
         engine.handle(now, input, effects);
     }
     if device.server_closed {
