@@ -192,8 +192,8 @@ impl Broker {
         session.username = image.username.clone();
         session.mount = image.mount.as_deref().map(Into::into);
         session.expiry_interval = image.expiry;
-        session.expires = image.expires.map(|at| self.instant(at).max(now));
-        session.will_due = image.will_due.map(|at| self.instant(at).max(now));
+        session.expires = image.expires.map(|at| self.instant(at));
+        session.will_due = image.will_due.map(|at| self.instant(at));
         if let Some(will) = &image.will {
             let message = decode_message(&will.body, 0, now, will.interval)?;
             session.will = Some(Box::new(PendingWill { message, delay_secs: will.delay }));

@@ -14,10 +14,8 @@ use std::sync::Arc;
 pub struct Recovered<O: Observer> {
     /// One for each shard. Call `Input::Turn` first: what ran out meanwhile ends then.
     pub engines: Vec<Engine<O>>,
-    /// To be appended and made durable before anything else; the start is the last.
+    /// To be appended and made durable before anything else.
     pub batches: Vec<(u16, Batch)>,
-    /// Messages that the engines have for each other, from and to, in order: the first on the links.
-    pub links: Vec<(ShardId, ShardId, LinkMessage)>,
 }
 
 /// Makes engines from `image`, which is then what it will be once all batches are durable.
@@ -43,14 +41,16 @@ pub fn recover<O: Observer>(
     Op::Start { epoch, shards, wall: wall.0, key: seed }.encode(&mut start);
     image.apply(0, &start, |body, _| body.into())?;
     batches.push((0, Batch { lsn: Lsn(0), bytes: start }));
-    let mut recovered = Recovered { engines: Vec::new(), batches, links: Vec::new() };
+    let (mut engines, mut queue) = (Vec::new(), VecDeque::new());
     for shard in (0..shards).map(ShardId) {
         let clocks = (seed, now, wall);
         let (engine, links) = build(image, config, shard, clocks, observer(shard))?;
-        recovered.engines.push(engine);
-        recovered.links.extend(links);
+        engines.push(engine);
+        queue.extend(links);
     }
-    Ok(recovered)
+    // Who is subscribed where must be known everywhere before the first will is published.
+    run_links(image, &mut engines, &mut queue, now, &mut batches)?;
+    Ok(Recovered { engines, batches })
 }
 
 type Clocks = (u64, Instant, WallClock);
@@ -136,9 +136,9 @@ fn finish_links(
     run_links(image, &mut engines, &mut queue, now, batches)
 }
 
-fn run_links(
+fn run_links<O: Observer>(
     image: &mut Image<Box<[u8]>>,
-    engines: &mut [Engine<()>],
+    engines: &mut [Engine<O>],
     queue: &mut VecDeque<(ShardId, ShardId, LinkMessage)>,
     now: Instant,
     batches: &mut Vec<(u16, Batch)>,

@@ -1,0 +1,290 @@
+//! The broker of the sweep, with its journal on a simulated disk, and its clients: a world small
+//! enough to be run a million times. What survives a power loss is apart from what does not. It
+//! drives engines by the contract that every driver keeps, and its sabotages break that contract.
+
+use super::Sabotage;
+use super::device::Device;
+use super::ledger::Ledger;
+use super::tap::Tap;
+use crate::conf::{BrokerConfig, ListenerConfig};
+use crate::engine::{
+    Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer, ShardId, TransportEnd, recover,
+    shard_of,
+};
+use crate::journal::{Batch, Image, Layout, Lsn, Writer, scan};
+use crate::rng::Rng;
+use crate::sim::SimDisk;
+use crate::time::{Instant, WallClock};
+use std::collections::VecDeque;
+
+/// Wall clock at the start of a world.
+const WALL: u64 = 1_767_225_600_000;
+/// A start of a process: so long after the power came back.
+const START_MS: u64 = 20;
+
+/// What the power of the broker has nothing to do with.
+#[derive(Clone, Debug)]
+pub(super) struct Shore {
+    pub(super) now: Instant,
+    pub(super) devices: Vec<Device>,
+    pub(super) ledger: Ledger,
+    pub(super) rng: Rng,
+    pub(super) sabotage: Option<Sabotage>,
+}
+
+/// The broker as long as it has power.
+#[derive(Debug)]
+pub(super) struct Broker {
+    engines: Vec<Engine<()>>,
+    inboxes: Vec<VecDeque<(ShardId, LinkMessage)>>,
+    writer: Writer<Tap>,
+    /// What each engine is to be told.
+    durable: Vec<Option<Lsn>>,
+    /// Batches of the start that a sabotage holds back.
+    late: Vec<(u16, Batch)>,
+}
+
+fn config(shards: u16) -> Config {
+    let broker = BrokerConfig {
+        sys_interval_secs: 0,
+        persistence: true,
+        connect_timeout_secs: 0,
+        packet_timeout_secs: 0,
+        ..BrokerConfig::default()
+    };
+    Config { shards, ..Config::single(broker, vec![ListenerConfig::default()]) }
+}
+
+impl Broker {
+    /// Starts a broker on what is on the disk. Every picture of the disk is a place where a crash
+    /// in the middle of this could happen.
+    pub(super) fn start(
+        disk: SimDisk,
+        shards: u16,
+        shore: &mut Shore,
+    ) -> Result<Self, (String, Tap)> {
+        shore.now = shore.now.plus_millis(START_MS);
+        let lies = shore.sabotage == Some(Sabotage::SyncLeftOut);
+        let mut tap = Tap::new(disk, lies);
+        let mut image: Image<Box<[u8]>> = Image::new();
+        let scanned = scan(&mut tap, &mut |entry| {
+            let held = image.apply(entry.shard, entry.bytes, |body, _| body.into());
+            held.map_err(|error| error.to_string())
+        });
+        let scanned = match scanned {
+            Ok(scanned) => scanned,
+            Err(error) => return Err((error.to_string(), tap)),
+        };
+        if shore.sabotage == Some(Sabotage::MarkIgnored) {
+            for shard in &mut image.shards {
+                shard.marks.clear();
+            }
+        }
+        let seed = shore.rng.next_u64();
+        let layout = Layout { segment: 4096, ready: 1, seed, epoch: image.epoch + 1 };
+        let mut writer = match Writer::open(tap, &scanned, layout) {
+            Ok(writer) => writer,
+            Err(error) => return Err((error.to_string(), Tap::default())),
+        };
+        let wall = WallClock(WALL + shore.now.0 / 1000);
+        let recovered = recover(&mut image, &config(shards), seed, shore.now, wall, |_| ());
+        let recovered = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => return Err((error.to_string(), writer.disk().clone())),
+        };
+        for (shard, engine) in image.shards.iter().zip(&recovered.engines) {
+            let held = engine.image();
+            if *shard != held {
+                let what = super::super::describe_difference(shard, &held);
+                shore.ledger.blame(format!("recovered otherwise than recorded: {what}"));
+            }
+        }
+        let count = recovered.engines.len();
+        let mut broker = Self {
+            engines: recovered.engines,
+            inboxes: vec![VecDeque::new(); count],
+            writer,
+            durable: vec![None; count],
+            late: recovered.batches,
+        };
+        if shore.sabotage != Some(Sabotage::StartNotWaitedFor) {
+            broker.store_late(shore);
+            broker.sync(shore);
+            // What became durable was of the shards as they were.
+            broker.durable.fill(None);
+        }
+        Ok(broker)
+    }
+
+    fn store_late(&mut self, shore: &mut Shore) {
+        for (shard, batch) in core::mem::take(&mut self.late) {
+            if let Err(error) = self.writer.append(shard, batch.lsn, &batch.bytes) {
+                shore.ledger.blame(error.to_string());
+            }
+        }
+    }
+
+    /// The pictures of the disk since the last time.
+    pub(super) fn pictures(&mut self) -> Vec<SimDisk> {
+        core::mem::take(&mut self.writer.disk().pictures)
+    }
+
+    /// The disk as it is.
+    pub(super) fn disk(&mut self) -> SimDisk {
+        self.writer.disk().disk.clone()
+    }
+
+    pub(super) const fn shards(&self) -> usize {
+        self.engines.len()
+    }
+
+    /// One turn of an engine's driver.
+    pub(super) fn turn(&mut self, node: usize, shore: &mut Shore) {
+        shore.now = shore.now.plus_millis(1);
+        let now = shore.now;
+        let mut effects = Vec::new();
+        let engine = &mut self.engines[node];
+        engine.handle(now, Input::Turn { wall: WallClock(WALL + now.0 / 1000) }, &mut effects);
+        if let Some(lsn) = self.durable[node].take() {
+            engine.handle(now, Input::Durable { lsn }, &mut effects);
+        }
+        for (peer, message) in core::mem::take(&mut self.inboxes[node]) {
+            engine.handle(now, Input::Link { peer, message }, &mut effects);
+        }
+        let shards = u16::try_from(self.inboxes.len()).unwrap_or(1);
+        for device in &mut shore.devices {
+            if usize::from(shard_of(&device.name, shards).0) == node {
+                serve(engine, now, device, &mut effects);
+            }
+        }
+        self.store(node, shore);
+        for effect in &effects {
+            if let Effect::Link { peer, message } = effect {
+                let from = ShardId(u16::try_from(node).unwrap_or(0));
+                self.inboxes[usize::from(peer.0)].push_back((from, message.clone()));
+            }
+        }
+        while let Some((conn, bytes)) = self.engines[node].take_output() {
+            if let Some(device) = shore.devices.iter_mut().find(|one| one.conn == Some(conn.0)) {
+                device.to_client.extend(bytes);
+            }
+        }
+        for effect in effects {
+            if let Effect::Close { conn, .. } = effect
+                && let Some(device) = shore.devices.iter_mut().find(|one| one.conn == Some(conn.0))
+            {
+                device.server_closed = true;
+                if device.closed {
+                    device.gone();
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, node: usize, shore: &mut Shore) {
+        let Some(batch) = self.engines[node].take_records() else { return };
+        let shard = u16::try_from(node).unwrap_or(0);
+        if let Err(error) = self.writer.append(shard, batch.lsn, &batch.bytes) {
+            shore.ledger.blame(error.to_string());
+        }
+        if shore.sabotage == Some(Sabotage::AcknowledgedEarly) {
+            self.durable[node] = Some(batch.lsn);
+        }
+        if shore.rng.chance(300)
+            && let Err(error) = self.writer.flush()
+        {
+            shore.ledger.blame(error.to_string());
+        }
+    }
+
+    /// Makes what was appended durable, and tells the engines in their next turns.
+    pub(super) fn sync(&mut self, shore: &mut Shore) {
+        match self.writer.sync() {
+            Ok(done) => {
+                if !done.is_empty() {
+                    // Only a sabotage has any left: something became durable without the start.
+                    self.store_late(shore);
+                }
+                for (shard, lsn) in done {
+                    if let Some(known) = self.durable.get_mut(usize::from(shard)) {
+                        *known = (*known).max(Some(lsn));
+                    }
+                }
+            }
+            Err(error) => shore.ledger.blame(error.to_string()),
+        }
+        if let Err(error) = self.writer.prepare() {
+            shore.ledger.blame(error.to_string());
+        }
+    }
+
+    /// Any one thing happens.
+    pub(super) fn step(&mut self, shore: &mut Shore) {
+        let device = usize::try_from(shore.rng.below(shore.devices.len() as u64)).unwrap_or(0);
+        match shore.rng.below(10) {
+            0..4 => {
+                let node = usize::try_from(shore.rng.below(self.shards() as u64)).unwrap_or(0);
+                self.turn(node, shore);
+            }
+            4 => self.sync(shore),
+            5..7 => {
+                let most = if shore.rng.chance(700) { usize::MAX } else { 7 };
+                let now = shore.now;
+                shore.devices[device].read(now, most, &mut shore.ledger);
+            }
+            _ => {
+                let now = shore.now;
+                shore.devices[device].work(now, &mut shore.ledger);
+                shore.devices[device].connect(now, &mut shore.ledger);
+            }
+        }
+    }
+
+    /// Everything in motion goes its way; `false` if somebody is never content.
+    pub(super) fn settle(&mut self, shore: &mut Shore) -> bool {
+        for _ in 0..400 {
+            for node in 0..self.shards() {
+                self.turn(node, shore);
+            }
+            self.sync(shore);
+            let now = shore.now;
+            for device in &mut shore.devices {
+                device.read(now, usize::MAX, &mut shore.ledger);
+                device.work(now, &mut shore.ledger);
+                device.connect(now, &mut shore.ledger);
+            }
+            let links = self.inboxes.iter().all(VecDeque::is_empty);
+            let told = self.durable.iter().all(Option::is_none);
+            if links && told && shore.devices.iter().all(Device::is_settled) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The broker's end of a connection in one turn.
+fn serve(engine: &mut Engine<()>, now: Instant, device: &mut Device, effects: &mut Vec<Effect>) {
+    let Some(number) = device.conn else { return };
+    let conn = ConnectionId(number);
+    if !device.opened {
+        device.opened = true;
+        let (peer, identity) = (Peer::Local, None);
+        let input = Input::Opened { conn, peer, listener: 0, identity, accepted: now };
+        engine.handle(now, input, effects);
+    }
+    if device.server_closed {
+        if device.closed {
+            device.gone();
+        }
+        return;
+    }
+    if !device.to_server.is_empty() {
+        let chunk = core::mem::take(&mut device.to_server);
+        engine.handle(now, Input::Bytes { conn, chunk: &chunk }, effects);
+    }
+    if device.closed {
+        engine.handle(now, Input::Closed { conn, cause: TransportEnd::Broken }, effects);
+        device.gone();
+    }
+}
