@@ -92,7 +92,7 @@ impl ListenerStats {
 impl Sample {
     /// Adds the numbers of another shard.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.stats.add(&other.stats);
+        self.stats.join(&other.stats);
         self.driver.add(&other.driver);
         self.sockets += other.sockets;
     }

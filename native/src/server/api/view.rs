@@ -39,7 +39,7 @@ pub(in crate::server) fn join(answers: BTreeMap<ShardId, AdminReply>, shards: us
         AdminReply::Stats(mut sum) => {
             for (_, other) in known {
                 if let AdminReply::Stats(other) = other {
-                    sum.add(&other);
+                    sum.join(&other);
                 }
             }
             stats(&sum)
