@@ -246,3 +246,24 @@ fn the_description_is_served_and_counters_are_told() {
     let (status, error) = ask_with(&broker, "GET /api/v1/nothing", "", "");
     assert!(status == 404 && error["error"].as_str().unwrap().contains("openapi.json"), "{error}");
 }
+
+#[test]
+fn a_decision_of_the_access_list_names_its_line() {
+    let path = std::env::temp_dir().join(format!("halyard-explain-{}.acl", std::process::id()));
+    std::fs::write(&path, "topic read open/#\n\nuser anna\ntopic write door/+\n").unwrap();
+    let broker = Broker::spawn(&format!("acl_file {}\n{MQTT}{API}", path.display()));
+    let mut client = broker.connect();
+    client.connect("plain", Version::V4);
+    let why = |query: &str| ask(&broker, "GET", &format!("/explain?{query}"));
+    let read = why("client=plain&topic=open/x&access=read");
+    assert_eq!((&read["allowed"], &read["line"]), (&json!(true), &json!(1)), "{read}");
+    assert!(read["reason"].as_str().unwrap().contains(".acl:1"), "{read}");
+    let write = why("client=plain&topic=open/x&access=write");
+    assert_eq!((&write["allowed"], &write["line"]), (&json!(false), &Value::Null), "{write}");
+    let anna = why("client=not-there&user=anna&topic=door/1&access=write");
+    assert_eq!((&anna["allowed"], &anna["line"]), (&json!(true), &json!(4)), "{anna}");
+    let (status, _) =
+        ask_with(&broker, "GET /api/v1/explain?client=nobody&topic=a&access=read", "", "");
+    assert_eq!(status, 404);
+    std::fs::remove_file(&path).unwrap();
+}

@@ -18,7 +18,7 @@ pub(super) fn is_on(config: &Config) -> bool {
 }
 
 /// The access list for clients of a listener.
-fn list(config: &Config, listener: u16) -> Option<&AccessList> {
+pub(super) fn list(config: &Config, listener: u16) -> Option<&AccessList> {
     let own = config.listeners.get(usize::from(listener)).and_then(|one| one.access.as_deref());
     own.or(config.broker.access.as_deref())
 }

@@ -2,10 +2,11 @@
 //! topic tree. Every answer is a page of bounded work; nothing is held between two.
 
 use super::publish::is_reserved;
-use super::{Broker, Outlet};
+use super::{Broker, Outlet, access};
+use crate::access::{Access, Decision, Subject};
 use crate::engine::{
-    ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow, MessageRow,
-    SubscriptionRow,
+    ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow, DecisionRow,
+    MessageRow, SubscriptionRow,
 };
 use crate::message::Message;
 use crate::packet::QoS;
@@ -66,6 +67,9 @@ impl Broker {
                     Err(refusal) => AdminReply::Refused(refusal),
                 }
             }
+            AdminCommand::Explain { client_id, username, listener, access, topic } => {
+                self.explain(&client_id, username.as_deref(), listener, access, &topic)
+            }
             AdminCommand::LogLine { topic, text } => {
                 let topic = ["$SYS/broker/log/", topic].concat();
                 let payload = text.into_bytes();
@@ -115,6 +119,34 @@ impl Broker {
         };
         let attached = session.attached.as_ref();
         Some((detail, attached.map(|attached| (attached.slot, attached.receive_maximum))))
+    }
+
+    /// What the access list says of a client: of its session as it is, or of whom it would be.
+    fn explain(
+        &self,
+        client_id: &str,
+        username: Option<&str>,
+        listener: Option<u16>,
+        access: Access,
+        topic: &str,
+    ) -> AdminReply {
+        let session = self.find(client_id).and_then(|(key, _)| self.session(key));
+        if session.is_none() && username.is_none() && listener.is_none() {
+            return AdminReply::NoSuchClient;
+        }
+        let own = session.and_then(|session| session.username.as_deref());
+        let username = username.or(own);
+        let listener = listener.or_else(|| session.map(|session| session.listener)).unwrap_or(0);
+        let mount = session.and_then(|session| session.mount.as_deref()).unwrap_or("");
+        let topic = [mount, topic].concat();
+        let subject = Subject { client_id, username };
+        let list = access::list(&self.config, listener);
+        let decision = list.map_or(Decision::NO_LIST, |list| list.decide(subject, access, &topic));
+        AdminReply::Decision(DecisionRow {
+            allowed: decision.is_allowed(),
+            text: decision.to_string(),
+            line: decision.line(),
+        })
     }
 
     fn clear_retained(

@@ -4,6 +4,7 @@
 //! draining one never waits for anything.
 
 use super::outbox::Outbox;
+use super::sys::Report;
 use super::{Broker, Outlet, Subscriber, TimerKey};
 use crate::engine::ShardId;
 use crate::message::Message;
@@ -44,6 +45,8 @@ pub(super) enum Body {
     Stored { seq: u64 },
     /// So many bytes have been handled.
     Credit { bytes: u64 },
+    /// The numbers of the sender, for `$SYS`.
+    Numbers(Box<Report>),
     /// The counter, and whether the sender wants the receiver's.
     Clock { answer: bool },
 }
@@ -254,6 +257,11 @@ impl Broker {
         }
     }
 
+    /// Tells a peer the numbers of this shard.
+    pub(super) fn tell_numbers(&mut self, peer: ShardId, report: Report, outlet: &mut impl Outlet) {
+        self.link(peer, Body::Numbers(Box::new(report)), outlet);
+    }
+
     /// Sends a message to a peer; `kept` says that a Session that outlives the process may get it.
     pub(super) fn forward(
         &mut self,
@@ -326,6 +334,7 @@ impl Broker {
             }
             Body::Stored { seq } => self.peer_stored(peer, seq),
             Body::Credit { bytes } => self.credited(peer, bytes, outlet),
+            Body::Numbers(report) => self.heard_numbers(peer, report),
             Body::Clock { answer } => {
                 if answer {
                     self.link(peer, Body::Clock { answer: false }, outlet);

@@ -280,6 +280,7 @@ impl Broker {
         self.give_credit(outlet);
         self.tell_stored(outlet);
         self.end_watch(now);
+        self.go_on_with_sys(now, outlet);
         for _ in 0..self.pending.len() {
             let Some(key) = self.pending.pop_front() else { break };
             if let Some(session) = self.session_mut(key) {
@@ -291,7 +292,7 @@ impl Broker {
 
     /// Whether something waits for the next turn.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || self.owes_credit() || self.owes_stored()
+        !self.pending.is_empty() || self.owes_credit() || self.owes_sys() || self.owes_stored()
     }
 
     /// The configuration changes for all that comes.
@@ -342,7 +343,12 @@ impl Broker {
     /// Bytes held for clients, by formulae of lengths.
     pub(crate) fn footprint(&self) -> u64 {
         self.sessions.iter().map(|(_, session)| session.footprint()).sum::<u64>()
-            + self.tree.footprint()
+            + self.shared_footprint()
+    }
+
+    /// What is held and belongs to no session.
+    fn shared_footprint(&self) -> u64 {
+        self.tree.footprint()
             + self.groups.footprint()
             + self.retained.footprint()
             + self.links.footprint()

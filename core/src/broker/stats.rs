@@ -53,8 +53,8 @@ macro_rules! counters {
                 },)+]
             }
 
-            /// Adds the numbers of another shard.
-            pub fn add(&mut self, other: &Self) {
+            /// Adds other numbers.
+            fn add(&mut self, other: &Self) {
                 $(self.$field += other.$field;)+
                 $(self.$part.add(&other.$part);)*
             }
@@ -183,8 +183,12 @@ counters! {
         retained: Gauge,
         /// Bytes of retained messages.
         retained_bytes: Gauge,
-        /// Messages waiting in queues and in flight.
+        /// Messages waiting in queues and in flight, every `sys_interval`.
         queued: Gauge,
+        /// Bytes of messages waiting in queues and in flight, every `sys_interval`.
+        queued_bytes: Gauge,
+        /// Bytes held for clients, by formulae of lengths, every `sys_interval`.
+        memory_bytes: Gauge,
         /// Wills published.
         wills_published: Counter,
         /// Acknowledgements for Packet Identifiers that are not in use.
@@ -195,6 +199,15 @@ counters! {
 }
 
 impl Stats {
+    /// Takes in the numbers of another shard of the same broker. Every shard has all retained
+    /// messages, so these are counted once.
+    pub fn join(&mut self, other: &Self) {
+        let retained = (self.retained, self.retained_bytes);
+        self.add(other);
+        self.retained = retained.0.max(other.retained);
+        self.retained_bytes = retained.1.max(other.retained_bytes);
+    }
+
     /// PUBLISH packets received.
     pub const fn publish_received(&self) -> u64 {
         self.publish_received_qos0 + self.publish_received_qos1 + self.publish_received_qos2
@@ -229,6 +242,9 @@ mod tests {
         sum.drops.offline = 1;
         sum.add(&Stats { drops: Drops { offline: 4, ..Drops::default() }, ..one });
         assert_eq!((sum.retained, sum.drops.total()), (5, 5));
+        sum.join(&Stats { retained: 7, takeovers: 1, ..Stats::default() });
+        assert_eq!((sum.retained, sum.takeovers), (7, 1));
+        sum.retained = 5;
         let list = sum.list();
         let retained = list.iter().find(|counter| counter.name == "retained").unwrap();
         assert_eq!((retained.kind, retained.value), (CounterKind::Gauge, 5));

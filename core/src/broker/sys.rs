@@ -1,7 +1,9 @@
 //! `$SYS` topics, under the names that dashboards and exporters of Mosquitto read: retained,
-//! published every `sys_interval` seconds where a value changed.
+//! published every `sys_interval` seconds where a value changed. One shard publishes for all: the
+//! others tell it their numbers by link, and it sums what it has heard.
 
-use super::{Broker, Outlet, TimerKey};
+use super::{Broker, Outlet, Stats, TimerKey};
+use crate::engine::ShardId;
 use crate::message::Message;
 use crate::packet::QoS;
 use crate::state::{Opaque, state};
@@ -21,9 +23,54 @@ pub(super) struct Sys {
     /// Totals at the last round and averages of 1, 5 and 15 minutes, in thousandths a minute.
     loads: BTreeMap<Box<str>, Load>,
     heap_maximum: u64,
+    /// The round that is under way.
+    census: Option<Census>,
+    /// What the other shards last told.
+    reports: BTreeMap<ShardId, Box<Report>>,
 }
 
-state!(Sys { due, last, published, loads, heap_maximum });
+state!(Sys { due, last, published, loads, heap_maximum, census, reports });
+
+/// The shard that publishes.
+const PUBLISHER: ShardId = ShardId(0);
+
+/// Sessions that are looked at in one turn of a round.
+const CENSUS_SESSIONS: u32 = 1000;
+
+/// A round under way: what the sessions hold is summed some of them a turn, so that a round stalls
+/// nobody however many they are.
+#[derive(Clone, Debug, Default)]
+struct Census {
+    /// The slot to go on at.
+    next: u32,
+    sum: Held,
+}
+
+state!(Census { next, sum });
+
+/// What sessions hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    footprint: u64,
+    queued: u64,
+    queued_bytes: u64,
+}
+
+state!(Held { footprint, queued, queued_bytes });
+
+/// The numbers of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    stats: Stats,
+}
+
+state!(Report { stats });
+
+impl Report {
+    fn add(&mut self, other: &Self) {
+        self.stats.join(&other.stats);
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 struct Load {
@@ -52,12 +99,50 @@ impl Broker {
         }
     }
 
-    /// One round.
+    /// A round begins.
     pub(super) fn publish_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {
         self.sys.due = None;
-        self.update_loads(now);
+        self.sys.census = Some(Census::default());
+        self.go_on_with_sys(now, outlet);
+    }
+
+    /// Whether a round is under way.
+    pub(super) const fn owes_sys(&self) -> bool {
+        self.sys.census.is_some()
+    }
+
+    /// Looks at the next sessions; with the last of them the round ends.
+    pub(super) fn go_on_with_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        let Some(mut census) = self.sys.census.take() else { return };
+        let end = self.sessions.slots().min(census.next.saturating_add(CENSUS_SESSIONS));
+        for session in (census.next..end).filter_map(|slot| self.sessions.get(slot)) {
+            census.sum.footprint += session.footprint();
+            census.sum.queued += (session.queue.len() + session.outgoing.len()) as u64;
+            census.sum.queued_bytes += session.queue.bytes() + session.outgoing.bytes();
+        }
+        census.next = end;
+        if end < self.sessions.slots() {
+            self.sys.census = Some(census);
+            return;
+        }
+        self.stats.queued = census.sum.queued;
+        self.stats.queued_bytes = census.sum.queued_bytes;
+        self.stats.memory_bytes = census.sum.footprint + self.shared_footprint();
+        self.end_sys(now, outlet);
+    }
+
+    fn end_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        let own = Report { stats: self.stats.clone() };
+        if self.config.shard != PUBLISHER {
+            self.tell_numbers(PUBLISHER, own, outlet);
+            self.sys.last = Some(now);
+            return self.arm_sys(now);
+        }
+        let mut sum = own;
+        self.sys.reports.values().for_each(|report| sum.add(report));
+        self.update_loads(now, &sum.stats);
         self.sys.last = Some(now);
-        let values = self.sys_values(now);
+        let values = self.sys_values(now, &sum.stats);
         for (name, value) in values {
             let topic = ["$SYS/broker/", &name].concat();
             if self.sys.published.get(&*topic).is_some_and(|old| **old == *value) {
@@ -79,15 +164,13 @@ impl Broker {
         self.arm_sys(now);
     }
 
-    fn sys_values(&mut self, now: Instant) -> Vec<(String, String)> {
-        let footprint = self.footprint();
-        self.sys.heap_maximum = self.sys.heap_maximum.max(footprint);
-        let s = &self.stats;
-        let queued: u64 = self
-            .sessions
-            .iter()
-            .map(|(_, session)| (session.queue.len() + session.outgoing.len()) as u64)
-            .sum();
+    /// Another shard told its numbers.
+    pub(super) fn heard_numbers(&mut self, peer: ShardId, report: Box<Report>) {
+        self.sys.reports.insert(peer, report);
+    }
+
+    fn sys_values(&mut self, now: Instant, s: &Stats) -> Vec<(String, String)> {
+        self.sys.heap_maximum = self.sys.heap_maximum.max(s.memory_bytes);
         let uptime = now.since(self.started).as_secs();
         let disconnected = s.clients_total - s.clients_connected;
         let mut values: Vec<(String, String)> = vec![
@@ -104,9 +187,9 @@ impl Broker {
             ("clients/expired", s.clients_expired),
             ("messages/received", s.packets_received),
             ("messages/sent", s.packets_sent),
-            ("messages/stored", s.retained + queued),
-            ("store/messages/count", s.retained + queued),
-            ("store/messages/bytes", s.retained_bytes),
+            ("messages/stored", s.retained + s.queued),
+            ("store/messages/count", s.retained + s.queued),
+            ("store/messages/bytes", s.retained_bytes + s.queued_bytes),
             ("bytes/received", s.bytes_received),
             ("bytes/sent", s.bytes_sent),
             ("publish/messages/received", s.publish_received()),
@@ -117,7 +200,7 @@ impl Broker {
             ("retained messages/count", s.retained),
             ("subscriptions/count", s.subscriptions),
             ("shared_subscriptions/count", s.shared_subscriptions),
-            ("heap/current", footprint),
+            ("heap/current", s.memory_bytes),
             ("heap/maximum", self.sys.heap_maximum),
             ("connections/socket/count", s.connections_open),
         ];
@@ -132,8 +215,7 @@ impl Broker {
     }
 
     /// Exponential averages, per minute, in integers so that every machine gets the same.
-    fn update_loads(&mut self, now: Instant) {
-        let s = &self.stats;
+    fn update_loads(&mut self, now: Instant, s: &Stats) {
         let totals = [
             ("messages/received", s.packets_received),
             ("messages/sent", s.packets_sent),
@@ -151,7 +233,7 @@ impl Broker {
             if load.averages.is_empty() {
                 load.averages = vec![0; WINDOWS.len()];
             }
-            let grown = (total - load.total).saturating_mul(60_000);
+            let grown = total.saturating_sub(load.total).saturating_mul(60_000);
             if let Some(per_minute) = grown.checked_div(elapsed) {
                 for (average, minutes) in load.averages.iter_mut().zip(WINDOWS) {
                     *average = decay(*average, per_minute, elapsed, minutes * 60);

@@ -3,6 +3,7 @@
 //! went meanwhile may be missed or seen twice, and nothing is held for who does not come back.
 
 use super::{ConnectionId, Engine, Observer, Peer, Stats};
+use crate::access::Access;
 use crate::connection::Connection;
 use crate::engine::{CloseReason, Effect};
 use crate::packet::{QoS, ReasonCode, SubscriptionOptions, Version};
@@ -89,6 +90,20 @@ pub enum AdminCommand {
         /// Rows at most.
         limit: u32,
     },
+    /// Asks which line of the access list decides what a client may do, and how.
+    Explain {
+        /// Client Identifier. A session of this name says the rest; without one, `username` and
+        /// `listener` do.
+        client_id: String,
+        /// User Name, instead of the session's.
+        username: Option<String>,
+        /// Index of the listener, instead of the session's.
+        listener: Option<u16>,
+        /// What it wants to do.
+        access: Access,
+        /// Topic Name, or Topic Filter for a subscription.
+        topic: String,
+    },
     /// Publishes a line of the log below `$SYS/broker/log`. One shard is to be asked; there is no
     /// answer to wait for.
     LogLine {
@@ -160,6 +175,8 @@ pub enum AdminReply {
     },
     /// A level of the topic tree.
     Topics(TopicPage),
+    /// A decision of the access list.
+    Decision(DecisionRow),
 }
 
 /// Why a command was not obeyed.
@@ -295,6 +312,17 @@ pub struct RetainedRow {
     pub age_secs: u64,
     /// Seconds until it expires.
     pub expires_in_secs: Option<u64>,
+}
+
+/// A decision of the access list, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionRow {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// Verdict and reason: `denied: /etc/halyard/acl:12: topic deny a/#`.
+    pub text: String,
+    /// The line of the rule that decided; 0 if none did.
+    pub line: u32,
 }
 
 /// A level of the tree of topics.

@@ -17,7 +17,7 @@ mod withheld;
 pub use crate::broker::{Counter, CounterKind, Drops, LinkMessage, Stats};
 pub use admin::{
     ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow,
-    ConnectionDetail, MessageRow, RetainedRow, SubscriptionRow, TopicPage, TopicRow,
+    ConnectionDetail, DecisionRow, MessageRow, RetainedRow, SubscriptionRow, TopicPage, TopicRow,
 };
 pub use authentication::AuthRequest;
 pub use config::{Config, shard_of};

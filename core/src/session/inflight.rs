@@ -114,6 +114,10 @@ impl Outgoing {
         self.inflight.len()
     }
 
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Exchanges, in the order of their first sending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &InFlight> {
         self.inflight.iter()

@@ -4,8 +4,8 @@
 use halyard_core::codec::{Decoder, Limits, Role, encode};
 use halyard_core::conf::{BrokerConfig, ListenerConfig};
 use halyard_core::engine::{
-    AdminCommand, AuthRequest, CloseReason, Config, ConnectionId, Effect, Engine, Input,
-    LinkMessage, Peer, ShardId, Stats, TransportEnd, Water,
+    AdminCommand, AdminReply, AuthRequest, CloseReason, Config, ConnectionId, Effect, Engine,
+    Input, LinkMessage, Peer, ShardId, Stats, TransportEnd, Water,
 };
 use halyard_core::packet::{
     Ack, Connect, ConnectProperties, Packet, PacketId, Publish, PublishProperties, QoS, ReasonCode,
@@ -29,6 +29,7 @@ pub struct Net {
     next: u64,
     /// Whether link messages wait until [`Net::deliver_links`].
     pub links_stalled: bool,
+    pub answers: Vec<AdminReply>,
 }
 
 /// A raw connection to one engine.
@@ -103,6 +104,7 @@ impl Net {
             questions: Vec::new(),
             next: 0,
             links_stalled: false,
+            answers: Vec::new(),
         };
         net.turn();
         net
@@ -131,7 +133,7 @@ impl Net {
                 Effect::PauseRead { conn } => self.paused.push(conn.0),
                 Effect::ResumeRead { conn } => self.paused.retain(|known| *known != conn.0),
                 Effect::Authenticate(request) => self.questions.push(*request),
-                Effect::Answer { .. } => {}
+                Effect::Answer { reply, .. } => self.answers.push(reply),
             }
         }
         while let Some((conn, bytes)) = self.engines[shard].take_output() {
@@ -339,6 +341,11 @@ impl Net {
         assert!(parsed.is_valid(), "{:?}", parsed.diagnostics);
         let list = Arc::new(parsed.list);
         self.reconfigure_all(|config| config.broker.access = Some(Arc::clone(&list)));
+    }
+
+    pub fn admin(&mut self, shard: usize, command: AdminCommand) -> AdminReply {
+        self.input(shard, Input::Admin { request: 1, command });
+        self.answers.pop().expect("every command is answered")
     }
 
     pub fn shut_down(&mut self) {

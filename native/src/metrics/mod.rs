@@ -86,6 +86,12 @@ fn driver(page: &mut Page, driver: &DriverStats) {
     page.histogram("halyard_handle_seconds", help, &driver.handle);
     let help = "Time to write to the sockets what one turn of the loop gave.";
     page.histogram("halyard_flush_seconds", help, &driver.flush);
+    let help = "Bytes of records handed to the store.";
+    page.counter("halyard_store_bytes", help, driver.stored_bytes);
+    let help = "Batches of records handed to the store, one a turn at most.";
+    page.counter("halyard_store_batches", help, driver.stored_batches);
+    let help = "Batches of records that are not durable yet.";
+    page.gauge("halyard_store_batches_waiting", help, driver.batches_waiting());
     let help = "Time until records handed to the store were durable.";
     page.histogram("halyard_commit_seconds", help, &driver.commit);
 }

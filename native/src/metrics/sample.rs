@@ -3,7 +3,10 @@
 
 use super::Histogram;
 use halyard_core::engine::Stats;
+use halyard_core::journal::Lsn;
+use halyard_core::time::Instant;
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// What a shard's driver counts.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,12 @@ pub(crate) struct DriverStats {
     pub(crate) flush: Histogram,
     /// Time from handing records to the store until they were durable.
     pub(crate) commit: Histogram,
+    /// Bytes of records handed to the store.
+    pub(crate) stored_bytes: u64,
+    /// Batches of records handed to the store.
+    pub(crate) stored_batches: u64,
+    /// Batches that are not durable yet: their last record, and when they were handed over.
+    waiting: VecDeque<(Lsn, Instant)>,
     /// Turns of the loop.
     pub(crate) turns: u64,
     /// Times that accepting rested: no file was free, or `max_connect_rate` was reached.
@@ -60,7 +69,33 @@ impl DriverStats {
         &mut self.listeners[index]
     }
 
+    /// A batch was handed to the store.
+    pub(crate) fn handed_over(&mut self, lsn: Lsn, bytes: usize, now: Instant) {
+        self.stored_batches += 1;
+        self.stored_bytes += bytes as u64;
+        self.waiting.push_back((lsn, now));
+    }
+
+    /// Everything up to this record is durable.
+    pub(crate) fn durable(&mut self, lsn: Lsn, now: Instant) {
+        while let Some((last, since)) = self.waiting.front() {
+            if *last > lsn {
+                break;
+            }
+            self.commit.record(now.0.saturating_sub(since.0));
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Batches that are not durable yet.
+    pub(crate) fn batches_waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     fn add(&mut self, other: &Self) {
+        self.stored_bytes += other.stored_bytes;
+        self.stored_batches += other.stored_batches;
+        self.waiting.extend(&other.waiting);
         self.handle.add(&other.handle);
         self.flush.add(&other.flush);
         self.commit.add(&other.commit);
@@ -92,8 +127,26 @@ impl ListenerStats {
 impl Sample {
     /// Adds the numbers of another shard.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.stats.add(&other.stats);
+        self.stats.join(&other.stats);
         self.driver.add(&other.driver);
         self.sockets += other.sockets;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_as_long_as_its_batch_waited() {
+        let mut driver = DriverStats::new(0);
+        for (lsn, at) in [(3, 100), (5, 200), (9, 300)] {
+            driver.handed_over(Lsn(lsn), 10, Instant(at));
+        }
+        driver.durable(Lsn(2), Instant(350));
+        assert_eq!((driver.commit.count(), driver.batches_waiting()), (0, 3));
+        driver.durable(Lsn(5), Instant(1_100));
+        assert_eq!((driver.commit.count(), driver.batches_waiting()), (2, 1));
+        assert_eq!((driver.commit.sum().as_str(), driver.stored_bytes), ("0.0019", 30));
     }
 }

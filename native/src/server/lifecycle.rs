@@ -102,6 +102,7 @@ impl Shard {
                     self.engine.handle(now, input, &mut self.effects);
                 }
                 Mail::Durable(lsn) => {
+                    self.driver.durable(lsn, now);
                     self.engine.handle(now, Input::Durable { lsn }, &mut self.effects);
                 }
                 Mail::Ask { from, request, ask } => self.asked(now, from, request, ask),
@@ -151,6 +152,7 @@ impl Shard {
         if let Some(store) = &self.store
             && let Some(batch) = self.engine.take_records()
         {
+            self.driver.handed_over(batch.lsn, batch.bytes.len(), self.clock.now());
             store.put(batch);
         }
     }

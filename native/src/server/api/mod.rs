@@ -8,6 +8,7 @@ mod view;
 pub(super) use view::Joined;
 pub(super) use view::join;
 
+use halyard_core::access::Access;
 use halyard_core::engine::ADMIN_PAGE_ROWS;
 use halyard_core::engine::AdminCommand;
 use halyard_core::engine::ShardId;
@@ -132,6 +133,7 @@ const ROUTES: &[Route] = &[
             (asked.limit()?, asked.query.take("parent"), asked.query.take("after"));
         all(AdminCommand::Topics { parent, after, limit })
     }),
+    route("GET", "/api/v1/explain", explain),
     route("POST", "/api/v1/publish", publish),
 ];
 
@@ -193,6 +195,28 @@ fn clients(mut asked: Asked<'_>) -> Result<Call, ApiError> {
     };
     let command = AdminCommand::Clients { from, limit };
     Ok(Call::Ask { command, whom: Whom::One(ShardId(shard)) })
+}
+
+/// Why a client may do something, or not. Its session's shard knows him; of somebody who has no
+/// session any shard can tell.
+fn explain(mut asked: Asked<'_>) -> Result<Call, ApiError> {
+    const FORM: &str = "ask ?client=ID&topic=TOPIC&access=read|write|subscribe, with user=NAME or \
+                        listener=NUMBER for a client that has no session";
+    let needed = |value: Option<String>| value.ok_or_else(|| ApiError::bad(FORM));
+    let access = match asked.query.take("access").as_deref() {
+        Some("read") => Access::Read,
+        Some("write") => Access::Write,
+        Some("subscribe") => Access::Subscribe,
+        _ => return Err(ApiError::bad(FORM)),
+    };
+    let username = asked.query.take("user");
+    let listener = asked.query.take("listener").map(|number| number.parse());
+    let listener = listener.transpose().map_err(|_| ApiError::bad(FORM))?;
+    let whom = if username.is_none() && listener.is_none() { Whom::All } else { Whom::Here };
+    let client_id = needed(asked.query.take("client"))?;
+    let topic = needed(asked.query.take("topic"))?;
+    let command = AdminCommand::Explain { client_id, username, listener, access, topic };
+    Ok(Call::Ask { command, whom })
 }
 
 fn publish(asked: Asked<'_>) -> Result<Call, ApiError> {
@@ -301,6 +325,7 @@ mod tests {
             ("GET /api/v1/clients?cursor=x", "", "400", "page before"),
             ("GET /api/v1/clients/%ff", "", "400", "UTF-8"),
             ("DELETE /api/v1/retained", "", "400", "?filter="),
+            ("GET /api/v1/explain?client=a&topic=b", "", "400", "access="),
             ("POST /api/v1/publish", "{}", "400", "\"topic\""),
             ("POST /api/v1/publish", "{\"topic\":\"t\",\"qos\":3}", "400", "0, 1 or 2"),
             ("POST /api/v1/publish", "{\"topic\":\"t\",\"payload_base64\":\"a\"}", "400", "base64"),

@@ -8,6 +8,7 @@ use halyard_core::engine::AdminReply;
 use halyard_core::engine::ClientDetail;
 use halyard_core::engine::ClientRow;
 use halyard_core::engine::ConnectionDetail;
+use halyard_core::engine::DecisionRow;
 use halyard_core::engine::MessageRow;
 use halyard_core::engine::RetainedRow;
 use halyard_core::engine::ShardId;
@@ -39,7 +40,7 @@ pub(in crate::server) fn join(answers: BTreeMap<ShardId, AdminReply>, shards: us
         AdminReply::Stats(mut sum) => {
             for (_, other) in known {
                 if let AdminReply::Stats(other) = other {
-                    sum.add(&other);
+                    sum.join(&other);
                 }
             }
             stats(&sum)
@@ -62,6 +63,9 @@ pub(in crate::server) fn join(answers: BTreeMap<ShardId, AdminReply>, shards: us
         }
         AdminReply::Retained { rows, next } => {
             json!({ "retained": rows.iter().map(retained).collect::<Vec<_>>(), "next": next })
+        }
+        AdminReply::Decision(DecisionRow { allowed, text, line }) => {
+            json!({ "allowed": allowed, "reason": text, "line": (line > 0).then_some(line) })
         }
         AdminReply::Cleared { cleared, more } => json!({ "cleared": cleared, "more": more }),
         AdminReply::Topics(page) => {
