@@ -348,6 +348,9 @@ const LIST: &[Entry] = &[
         &[
             "tests/tests/hostile.rs::hoarding_sessions_share_what_they_hoard_and_expire",
             "core/tests/behaviour_limits.rs::a_user_has_no_more_sessions_than_he_may",
+            "core/tests/behaviour_memory.rs::a_message_counts_once_however_many_wait_for_it",
+            "core/tests/behaviour_memory.rs::what_expired_makes_room",
+            "tests/tests/limits.rs::resident_memory_follows_the_memory_limit",
         ],
     ),
     entry(

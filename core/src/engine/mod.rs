@@ -28,11 +28,12 @@ pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen
 pub use recover::{Recovered, recover};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Ending, TimerKey};
+use crate::broker::{Broker, Ending, Pressure, TimerKey};
 use crate::connection::{Connection, Frames};
 use crate::journal::{Batch, Lsn, ShardImage};
 use crate::map::{Map, map};
 use crate::packet::{Connack, ConnackProperties, Disconnect, Packet, ReasonCode};
+use crate::session::SessionKey;
 use crate::state::{Hasher, RestoreError, Saver, Sink, Source, State};
 use crate::time::{Instant, WallClock};
 use outlet::Out;
@@ -177,7 +178,11 @@ impl<O: Observer> Engine<O> {
 
     /// Bytes held for clients, by formulae of lengths: the same on every machine.
     pub fn footprint(&self) -> u64 {
-        let connections = self.links.slots.iter().map(|(_, connection)| connection.footprint());
+        // What a socket does not take is the driver's to keep, at least this much.
+        let high = u64::from(self.links.config.broker.output_high_water);
+        let connections = self.links.slots.iter().map(|(_, connection)| {
+            connection.footprint() + if connection.blocked_since.is_some() { high } else { 0 }
+        });
         self.broker.footprint() + connections.sum::<u64>() + self.links.withheld.footprint()
     }
 
@@ -232,12 +237,36 @@ impl<O: Observer> Engine<O> {
         links.add_to_totals(&mut broker.stats);
         let (broker, mut out) = self.parts(now, effects);
         broker.turn(now, wall, &mut out);
+        if self.broker.wants_audit(now) {
+            self.audit(now, effects);
+        }
         while let Some(timer) = self.broker.timers.pop_due(now) {
             if let TimerKey::Connection(slot) = timer {
                 self.connection_timer(now, slot, effects);
             } else {
                 let (broker, mut out) = self.parts(now, effects);
                 broker.timer(now, timer, &mut out);
+            }
+        }
+    }
+
+    /// Counts the memory that is held, and lets go of those who do not read if it runs out.
+    fn audit(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.broker.purge_for_memory(now);
+        let bytes = self.footprint();
+        let (broker, mut out) = self.parts(now, effects);
+        broker.audited(now, bytes, &mut out);
+        if self.broker.pressure() < Pressure::SlowReaders {
+            return;
+        }
+        let blocked = self.links.slots.iter().filter(|(_, one)| one.blocked_since.is_some());
+        let slots: Vec<(u32, Option<SessionKey>)> =
+            blocked.map(|(slot, one)| (slot, one.session())).collect();
+        for (slot, session) in slots {
+            if session.is_none_or(|key| self.broker.survives_closing(key)) {
+                self.broker.stats.memory_closed += 1;
+                let (code, detail) = (ReasonCode::QuotaExceeded, "memory_limit is near");
+                self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
             }
         }
     }
@@ -250,6 +279,7 @@ impl<O: Observer> Engine<O> {
         self.observer.event(now, &Event::Opened { conn, peer: &connection.peer, listener });
         self.broker.stats.connections_opened += 1;
         self.broker.stats.connections_open += 1;
+        self.broker.memory.opened();
         let slot = self.links.slots.insert(connection);
         self.links.by_id.insert(conn, slot);
         self.arm(now, slot);
@@ -264,6 +294,7 @@ impl<O: Observer> Engine<O> {
                     effects.push(Effect::PauseRead { conn });
                 }
                 connection.blocked_since = Some(now);
+                self.broker.memory.kept(self.links.config.broker.output_high_water.into());
                 self.arm(now, slot);
             }
             (Water::Low, Some(since)) => {
