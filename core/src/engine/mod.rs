@@ -33,7 +33,6 @@ use crate::connection::{Connection, Frames};
 use crate::journal::{Batch, Lsn, ShardImage};
 use crate::map::{Map, map};
 use crate::packet::{Connack, ConnackProperties, Disconnect, Packet, ReasonCode};
-use crate::session::SessionKey;
 use crate::state::{Hasher, RestoreError, Saver, Sink, Source, State};
 use crate::time::{Instant, WallClock};
 use outlet::Out;
@@ -43,6 +42,9 @@ use std::sync::Arc;
 /// Emptied output buffers that are kept for reuse, and the largest that is.
 const POOL_BUFFERS: usize = 256;
 const POOL_BYTES: usize = 64 * 1024;
+/// Timers that one turn handles at most: thousands that are due at once, as after a flood of half-open
+/// connections, must not make others wait. The next turn is then due at once.
+const TIMERS_PER_TURN: usize = 64;
 /// Version of what [`Engine::snapshot`] writes.
 const SNAPSHOT_VERSION: u32 = 1;
 
@@ -240,7 +242,8 @@ impl<O: Observer> Engine<O> {
         if self.broker.wants_audit(now) {
             self.audit(now, effects);
         }
-        while let Some(timer) = self.broker.timers.pop_due(now) {
+        for _ in 0..TIMERS_PER_TURN {
+            let Some(timer) = self.broker.timers.pop_due(now) else { break };
             if let TimerKey::Connection(slot) = timer {
                 self.connection_timer(now, slot, effects);
             } else {
@@ -259,15 +262,16 @@ impl<O: Observer> Engine<O> {
         if self.broker.pressure() < Pressure::SlowReaders {
             return;
         }
-        let blocked = self.links.slots.iter().filter(|(_, one)| one.blocked_since.is_some());
-        let slots: Vec<(u32, Option<SessionKey>)> =
-            blocked.map(|(slot, one)| (slot, one.session())).collect();
-        for (slot, session) in slots {
-            if session.is_none_or(|key| self.broker.survives_closing(key)) {
-                self.broker.stats.memory_closed += 1;
-                let (code, detail) = (ReasonCode::QuotaExceeded, "memory_limit is near");
-                self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
-            }
+        let (broker, links) = (&self.broker, &self.links);
+        let is_given_up = |one: &Connection| {
+            let survives = one.session().is_none_or(|key| broker.survives_closing(key));
+            one.blocked_since.is_some() && survives
+        };
+        let slots = links.slots.iter().filter(|(_, one)| is_given_up(one)).map(|(slot, _)| slot);
+        for slot in slots.collect::<Vec<u32>>() {
+            self.broker.stats.memory_closed += 1;
+            let (code, detail) = (ReasonCode::QuotaExceeded, "memory_limit is near");
+            self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
         }
     }
 
