@@ -45,6 +45,11 @@ impl<T> Arena<T> {
         self.slots.iter().zip(0u32..).filter_map(|(slot, at)| Some((at, slot.as_ref()?)))
     }
 
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        self.slots.iter_mut().zip(0u32..).filter_map(|(slot, at)| Some((at, slot.as_mut()?)))
+    }
+
     /// Slots, used or free.
     pub(crate) fn slots(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)

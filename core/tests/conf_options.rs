@@ -73,6 +73,7 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("max_connect_rate_per_address 5", |b| b.max_connect_rate_per_address = 5),
     ("max_connections_per_address 5", |b| b.max_connections_per_address = Some(5)),
     ("max_message_rate 5", |b| b.max_message_rate = 5),
+    ("memory_limit 5000000", |b| b.memory_limit = 5_000_000),
     ("max_sessions_per_user 5", |b| b.max_sessions_per_user = 5),
     ("max_takeover_rate 5", |b| b.max_takeover_rate = 5),
     ("sys_interval 0", |b| b.sys_interval_secs = 0),

@@ -101,3 +101,56 @@ fn a_flood_of_a_client_over_its_rate_is_slowed_down_and_complete() {
     flood.ping();
     assert!(metric(&broker, "halyard_throttled_total") > 0);
 }
+
+/// Fills the broker with whatever can be kept, from many clients, four times over.
+fn hoard(broker: &Broker) {
+    let body = vec![0x5A; 20_000];
+    let mut publisher = broker.connect();
+    publisher.connect("publisher", Version::V5);
+    for n in 0..200 {
+        let name = format!("hoarder-{n}");
+        let mut client = broker.connect();
+        let mut hello = halyard_tests::connect(&name, Version::V5);
+        hello.properties.session_expiry_interval = Some(600);
+        client.send_connect(&hello);
+        let accepted = client.receive().with(|packet| match packet {
+            Packet::Connack(connack) => !connack.reason.is_error(),
+            other => panic!("{other:?}"),
+        });
+        if accepted {
+            client.subscribe(&format!("hoard/{n}/#"), QoS::AtLeastOnce);
+            client.disconnect();
+        }
+        for m in 0..50u16 {
+            let topic = format!("hoard/{}/{m}", n % 20);
+            publisher.send(&Packet::Publish(halyard_core::packet::Publish {
+                dup: false,
+                qos: QoS::AtLeastOnce,
+                retain: m % 5 == 0,
+                topic: &topic,
+                packet_id: halyard_core::packet::PacketId::new(m + 1),
+                properties: Default::default(),
+                payload: &body,
+            }));
+            publisher.receive();
+        }
+    }
+}
+
+#[test]
+fn resident_memory_follows_the_memory_limit() {
+    const LIMIT: u64 = 50_000_000;
+    let broker = Broker::spawn(&format!("{OPEN}{PAGES}memory_limit {LIMIT}\n"));
+    let mut witness = broker.connect();
+    witness.connect("witness", Version::V5);
+    witness.subscribe("t", QoS::AtMostOnce);
+    let before = broker.resident_bytes();
+    hoard(&broker);
+    let grown = broker.resident_bytes() - before;
+    assert!(grown > LIMIT / 2, "{grown}: the limit was reached");
+    assert!(grown < LIMIT / 3 * 4 + (16 << 20), "{grown} over a limit of {LIMIT}");
+    assert!(metric(&broker, "halyard_memory_accounted") <= LIMIT);
+    assert!(metric(&broker, "halyard_dropped_messages_total{cause=\"memory\"}") > 0);
+    witness.publish("t", b"x");
+    witness.receive().with(|packet| assert!(matches!(packet, Packet::Publish(_))));
+}

@@ -1,6 +1,9 @@
 //! TLS of listeners with a real authority: versions, certificates good and bad, names from them,
 //! revocation, reload, and what speaks the wrong language (hostile inputs 18 and 53).
 
+// The tests run in real time: they may look at the clock.
+#![allow(clippy::disallowed_types)]
+
 mod tls_support;
 
 use halyard_core::packet::{Packet, QoS, ReasonCode, Version};

@@ -90,6 +90,9 @@ impl Broker {
         self.attach(now, key, applicant, listener, connect, expiry);
         self.user_changed(user_before.as_deref(), key);
 
+        let will = connect.will.as_ref();
+        let will = will.map_or(0, |will| will.topic.len() + will.payload.len());
+        self.memory.connected((identity.client_id.len() + will) as u64);
         self.stats.connects_accepted += 1;
         self.stats.clients_connected += 1;
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);

@@ -1,9 +1,10 @@
 //! Fan-out (MQTT 5.0 §3.3.4, §4.6): who gets a message, once each, and how it reaches him: written
 //! at once, queued, or dropped for him alone with a counter. Nobody waits for anybody.
 
+use super::durable::Durable;
 use super::link::{Forward, Stamp};
 use super::shared::Choice;
-use super::{Broker, Grant, Outlet, Subscriber, access};
+use super::{Broker, Grant, Outlet, Pressure, Subscriber, access};
 use crate::codec;
 use crate::engine::{DeliverySeen, Outcome, ShardId};
 use crate::message::Message;
@@ -300,16 +301,19 @@ impl Broker {
         stored: &mut Option<Arc<Message>>,
         outlet: &mut impl Outlet,
     ) {
+        if qos == QoS::AtMostOnce && self.pressure() >= Pressure::AtMostOnce {
+            self.stats.drops.memory += 1;
+            if let Some(session) = self.sessions.get(target.session.slot) {
+                observe(outlet, session, topic, qos, Outcome::QueueFull);
+            }
+            return;
+        }
         let delivery = self.delivery(now, topic, publish, target, qos, retain, stored);
         let limits = self.queue_limits();
         let Some(session) = self.sessions.get_mut(target.session.slot) else { return };
         let mut taken = session.queue.push(delivery.clone(), limits);
         if !taken {
-            let mut gone = Vec::new();
-            let expired = session.queue.purge_expired(now, |at| gone.push(at));
-            for at in gone {
-                self.durable.dropped(session, at);
-            }
+            let expired = purge_expired(now, session, &mut self.durable);
             self.stats.drops.expired += expired;
             taken = expired > 0 && session.queue.push(delivery.clone(), limits);
         }
@@ -340,6 +344,7 @@ impl Broker {
         retain: bool,
         stored: &mut Option<Arc<Message>>,
     ) -> Delivery {
+        self.memory.delivery();
         Delivery {
             message: self.store(stored, topic, publish, now),
             qos,
@@ -395,6 +400,16 @@ fn add_outward(forwards: &mut Vec<Outward>, peer: ShardId, group: Option<Box<str
         }
         None => forwards.push((peer, group.into_iter().collect(), kept)),
     }
+}
+
+/// Drops what expired in the queue of a Session, and writes that down; how many.
+pub(super) fn purge_expired(now: Instant, session: &mut Session, durable: &mut Durable) -> u64 {
+    let mut gone = Vec::new();
+    let expired = session.queue.purge_expired(now, |at| gone.push(at));
+    for at in gone {
+        durable.dropped(session, at);
+    }
+    expired
 }
 
 /// The PUBLISH for one subscriber: its QoS, RETAIN and identifiers, without the mount point.

@@ -24,7 +24,8 @@ impl Broker {
             TimerKey::Retained => self.expire_retained(now),
             TimerKey::Sys => self.publish_sys(now, outlet),
             TimerKey::Clock => self.exchange_clocks(now, outlet),
-            TimerKey::Connection(_) => {}
+            // The turn that it begins does it.
+            TimerKey::Connection(_) | TimerKey::Memory => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 //! (`max_takeover_rate`). It counts and says no; it changes no Session.
 
 use super::Broker;
+use super::Pressure;
 use super::connect::Refusal;
 use crate::packet::ReasonCode;
 use crate::session::SessionKey;
@@ -34,6 +35,11 @@ impl Broker {
         let present = self.by_client_id.get(&**client_id).copied();
         if present.is_some_and(|key| self.connection_of(key).is_some()) {
             self.check_takeovers(now, client_id)?;
+        }
+        if present.is_none() && self.pressure() >= Pressure::Sessions {
+            self.stats.sessions_refused += 1;
+            let detail = "memory_limit is near: no new session";
+            return Err(Refusal::new(ReasonCode::QuotaExceeded, detail));
         }
         let user_before = present.and_then(|key| self.session(key)?.username.as_deref());
         if user_before == username {

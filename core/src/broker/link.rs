@@ -5,7 +5,7 @@
 
 use super::outbox::Outbox;
 use super::sys::Report;
-use super::{Broker, Outlet, Subscriber, TimerKey};
+use super::{Broker, Outlet, Pressure, Subscriber, TimerKey};
 use crate::engine::ShardId;
 use crate::message::Message;
 use crate::session::SessionKey;
@@ -288,11 +288,13 @@ impl Broker {
         self.link(peer, Body::Publish(forward, seq), outlet);
     }
 
-    /// Stops reading from a publisher while a link has too much on its way, or the journal.
+    /// Stops reading from a publisher while a link has too much on its way, or the journal, or memory
+    /// runs out.
     pub(super) fn hold_if_over(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
         let limit = self.config.broker.journal_backlog;
         let journal = self.durable.is_on() && self.durable.backlog() > limit;
-        if !journal && (self.links.is_single() || !self.links.is_over(BACKLOG_HIGH)) {
+        let links = !self.links.is_single() && self.links.is_over(BACKLOG_HIGH);
+        if !journal && !links && !self.holds_for_memory(key) {
             return;
         }
         if let Some(slot) = self.connection_of(key) {
@@ -367,7 +369,9 @@ impl Broker {
     /// Reads from publishers again, if there is nothing to hold them for.
     pub(super) fn release_held(&mut self, outlet: &mut impl Outlet) {
         let low = self.config.broker.journal_backlog / 2;
-        let held_back = self.links.is_over(BACKLOG_LOW) || self.durable.backlog() > low;
+        let held_back = self.links.is_over(BACKLOG_LOW)
+            || self.durable.backlog() > low
+            || self.pressure() > Pressure::Growth;
         if self.links.held.is_empty() || held_back {
             return;
         }

@@ -14,6 +14,7 @@ mod expiry;
 mod image;
 mod limits;
 mod link;
+mod memory;
 mod outbox;
 mod publish;
 mod pump;
@@ -32,6 +33,7 @@ pub(crate) use connect::Applicant;
 pub(crate) use disconnect::Ending;
 pub(crate) use durable::Durable;
 pub use link::LinkMessage;
+pub(crate) use memory::Pressure;
 pub use stats::{Counter, CounterKind, Drops, Stats};
 pub(crate) use timers::{TimerKey, Timers};
 
@@ -189,6 +191,7 @@ pub(crate) struct Broker {
     access_on: bool,
     /// Counts the configurations, so that no Session remembers a right of an old one.
     access_epoch: u64,
+    pub(crate) memory: memory::Memory,
 }
 
 impl Broker {
@@ -224,6 +227,7 @@ impl Broker {
             users: None,
             access_on: access::is_on(&config),
             access_epoch: 0,
+            memory: memory::Memory::default(),
             config,
         };
         broker.arm_sys(now);
@@ -340,13 +344,15 @@ impl Broker {
         self.next_message
     }
 
-    /// Bytes held for clients, by formulae of lengths.
+    /// Bytes held for clients, by formulae of lengths; a message counts once however many wait for it.
     pub(crate) fn footprint(&self) -> u64 {
-        self.sessions.iter().map(|(_, session)| session.footprint()).sum::<u64>()
+        let sessions = self.sessions.iter();
+        sessions.map(|(_, session)| session.footprint() - session.body_bytes()).sum::<u64>()
+            + self.bodies()
             + self.shared_footprint()
     }
 
-    /// What is held and belongs to no session.
+    /// What is held and belongs to no session, but for the bodies of messages.
     fn shared_footprint(&self) -> u64 {
         self.tree.footprint()
             + self.groups.footprint()
@@ -377,6 +383,7 @@ impl Broker {
         self.sys.save(to);
         self.watch.save(to);
         self.takeovers.save(to);
+        self.memory.save(to);
         self.save_tree(to);
     }
 
@@ -427,6 +434,7 @@ impl Broker {
             watch: State::load(from)?,
             takeovers: State::load(from)?,
             users: None,
+            memory: State::load(from)?,
             tree: load_tree(seed, from)?,
         })
     }

@@ -42,6 +42,9 @@ impl Broker {
             self.accept(now, key, publish, outlet);
             return Ok(());
         };
+        if self.refuse_for_memory(key, publish, id, outlet)? {
+            return Ok(());
+        }
         if publish.qos == QoS::ExactlyOnce {
             return self.publish_exactly_once(now, key, id, publish, outlet);
         }
@@ -201,7 +204,9 @@ impl Broker {
     ) -> Arc<Message> {
         let message = stored.get_or_insert_with(|| {
             self.next_message += 1;
-            Arc::new(Message::of_publish(self.next_message, topic, publish, now))
+            let message = Message::of_publish(self.next_message, topic, publish, now);
+            self.memory.stored(message.weight());
+            Arc::new(message)
         });
         Arc::clone(message)
     }

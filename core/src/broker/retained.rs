@@ -2,7 +2,7 @@
 //! ended by expiry, bounded in number and bytes.
 
 use super::link::Stamp;
-use super::{Broker, TimerKey};
+use super::{Broker, Pressure, TimerKey};
 use crate::engine::RetainedRow;
 use crate::journal::Op;
 use crate::message::Message;
@@ -126,6 +126,12 @@ impl Retained {
         Some(entry.stamp)
     }
 
+    /// Whether `message` takes more than what is kept for its topic.
+    fn grows_by(&self, message: &Message) -> bool {
+        let old = self.by_topic.get(&message.topic).map(|entry| entry.message.weight());
+        old.is_none_or(|old| message.weight() > old)
+    }
+
     /// Whether `message` would fit, as a new one or in place of the old.
     fn has_room(&self, message: &Message, max_messages: u64, max_bytes: u64) -> bool {
         let old = self.by_topic.get(&message.topic).map(|entry| entry.message.weight());
@@ -164,7 +170,11 @@ impl Broker {
     pub(super) fn retain(&mut self, now: Instant, message: &Arc<Message>) -> Option<Stamp> {
         let broker = &self.config.broker;
         let (messages, bytes) = (broker.max_retained_messages, broker.max_retained_bytes);
-        if !message.payload.0.is_empty() && !self.retained.has_room(message, messages, bytes) {
+        let keeps = !message.payload.0.is_empty();
+        let grows = keeps && self.retained.grows_by(message);
+        if keeps && !self.retained.has_room(message, messages, bytes)
+            || grows && self.pressure() >= Pressure::Growth
+        {
             return None;
         }
         let stamp = self.stamp();

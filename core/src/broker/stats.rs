@@ -88,6 +88,8 @@ counters! {
         retained_quota: Counter,
         /// Its Session ended while the message waited.
         session_ended: Counter,
+        /// Not taken, or not kept, because of `memory_limit`.
+        memory: Counter,
         /// Refused by the subscriber's PUBREC or PUBACK.
         refused: Counter,
     }
@@ -163,6 +165,12 @@ counters! {
         takeovers: Counter,
         /// CONNECT packets refused by `max_takeover_rate`.
         takeovers_refused: Counter,
+        /// CONNECT packets refused because of `memory_limit`.
+        sessions_refused: Counter,
+        /// Connections of clients that do not read, closed because of `memory_limit`.
+        memory_closed: Counter,
+        /// Bytes held for clients at the last count for `memory_limit`; 0 far below it.
+        memory_accounted: Gauge,
         /// CONNECT packets refused by `max_sessions_per_user`.
         user_sessions_refused: Counter,
         /// Sessions with a connection.

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 §3.8 to §3.11): each filter is judged by itself and gets a
 //! code of its own.
 
-use super::{Broker, Grant, Outlet, Subscriber, Violation};
+use super::{Broker, Grant, Outlet, Pressure, Subscriber, Violation};
 use crate::engine::Event;
 use crate::journal::Op;
 use crate::packet::{
@@ -73,7 +73,7 @@ impl Broker {
         let is_new = !session.subscriptions.contains_key(&*full);
         let full_up = max_subscriptions > 0
             && session.subscriptions.len() as u64 >= u64::from(max_subscriptions);
-        if is_new && full_up {
+        if is_new && (full_up || self.pressure() >= Pressure::Growth) {
             return ReasonCode::QuotaExceeded;
         }
         if self.is_subscription_denied(key, &filter, outlet) {
@@ -84,6 +84,7 @@ impl Broker {
         let subscription = Subscription { options, identifier };
         self.insert_subscription(key, &parsed, &filter, &full, subscription);
         if is_new {
+            self.memory.subscribed(&full);
             self.stats.subscriptions += 1;
             self.stats.shared_subscriptions += u64::from(parsed.share.is_some());
             if parsed.share.is_none() {

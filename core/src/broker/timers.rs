@@ -21,6 +21,8 @@ pub(crate) enum TimerKey {
     Sys,
     /// Exchange of counters with other shards.
     Clock,
+    /// The count of memory is to be set right.
+    Memory,
 }
 
 /// All timers, in order of time.
@@ -77,6 +79,7 @@ impl State for TimerKey {
             Self::Retained => 3u8.save(to),
             Self::Sys => 4u8.save(to),
             Self::Clock => 5u8.save(to),
+            Self::Memory => 9u8.save(to),
         }
     }
 
@@ -88,6 +91,7 @@ impl State for TimerKey {
             3 => Self::Retained,
             4 => Self::Sys,
             5 => Self::Clock,
+            9 => Self::Memory,
             _ => return Err(from.error("timer")),
         })
     }

@@ -78,6 +78,8 @@ pub struct BrokerConfig {
     pub max_byte_rate: u64,
     /// Takeovers of one Client Identifier a second; 0 = no limit.
     pub max_takeover_rate: u32,
+    /// Bytes held for clients, over all shards; 0 = no limit.
+    pub memory_limit: u64,
     /// Sessions of one user; 0 = no limit.
     pub max_sessions_per_user: u32,
     /// Bytes of the longest Client Identifier.
@@ -144,6 +146,7 @@ impl Default for BrokerConfig {
             max_byte_rate: 0,
             max_takeover_rate: 20,
             max_sessions_per_user: 0,
+            memory_limit: 0,
             max_client_id_bytes: u16::MAX,
             topic_watch_max: 10_000,
             max_pipelined_bytes: 131_072,

@@ -38,6 +38,9 @@ impl<O: Observer> Engine<O> {
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
         decoder.release();
         let partial = !decoder.buffered().is_empty();
+        if partial {
+            self.broker.memory.kept(chunk.len() as u64);
+        }
         connection.decoder = decoder;
         connection.aliases_in = aliases;
         // A stream that is cut in the middle of a packet each time is not one unfinished packet.

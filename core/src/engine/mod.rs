@@ -28,7 +28,7 @@ pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen
 pub use recover::{Recovered, recover};
 
 use crate::arena::Arena;
-use crate::broker::{Broker, Ending, TimerKey};
+use crate::broker::{Broker, Ending, Pressure, TimerKey};
 use crate::connection::{Connection, Frames};
 use crate::journal::{Batch, Lsn, ShardImage};
 use crate::map::{Map, map};
@@ -42,6 +42,9 @@ use std::sync::Arc;
 /// Emptied output buffers that are kept for reuse, and the largest that is.
 const POOL_BUFFERS: usize = 256;
 const POOL_BYTES: usize = 64 * 1024;
+/// Timers that one turn handles at most: thousands that are due at once, as after a flood of half-open
+/// connections, must not make others wait. The next turn is then due at once.
+const TIMERS_PER_TURN: usize = 64;
 /// Version of what [`Engine::snapshot`] writes.
 const SNAPSHOT_VERSION: u32 = 1;
 
@@ -177,7 +180,11 @@ impl<O: Observer> Engine<O> {
 
     /// Bytes held for clients, by formulae of lengths: the same on every machine.
     pub fn footprint(&self) -> u64 {
-        let connections = self.links.slots.iter().map(|(_, connection)| connection.footprint());
+        // What a socket does not take is the driver's to keep, at least this much.
+        let high = u64::from(self.links.config.broker.output_high_water);
+        let connections = self.links.slots.iter().map(|(_, connection)| {
+            connection.footprint() + if connection.blocked_since.is_some() { high } else { 0 }
+        });
         self.broker.footprint() + connections.sum::<u64>() + self.links.withheld.footprint()
     }
 
@@ -232,13 +239,39 @@ impl<O: Observer> Engine<O> {
         links.add_to_totals(&mut broker.stats);
         let (broker, mut out) = self.parts(now, effects);
         broker.turn(now, wall, &mut out);
-        while let Some(timer) = self.broker.timers.pop_due(now) {
+        if self.broker.wants_audit(now) {
+            self.audit(now, effects);
+        }
+        for _ in 0..TIMERS_PER_TURN {
+            let Some(timer) = self.broker.timers.pop_due(now) else { break };
             if let TimerKey::Connection(slot) = timer {
                 self.connection_timer(now, slot, effects);
             } else {
                 let (broker, mut out) = self.parts(now, effects);
                 broker.timer(now, timer, &mut out);
             }
+        }
+    }
+
+    /// Counts the memory that is held, and lets go of those who do not read if it runs out.
+    fn audit(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.broker.purge_for_memory(now);
+        let bytes = self.footprint();
+        let (broker, mut out) = self.parts(now, effects);
+        broker.audited(now, bytes, &mut out);
+        if self.broker.pressure() < Pressure::SlowReaders {
+            return;
+        }
+        let (broker, links) = (&self.broker, &self.links);
+        let is_given_up = |one: &Connection| {
+            let survives = one.session().is_none_or(|key| broker.survives_closing(key));
+            one.blocked_since.is_some() && survives
+        };
+        let slots = links.slots.iter().filter(|(_, one)| is_given_up(one)).map(|(slot, _)| slot);
+        for slot in slots.collect::<Vec<u32>>() {
+            self.broker.stats.memory_closed += 1;
+            let (code, detail) = (ReasonCode::QuotaExceeded, "memory_limit is near");
+            self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
         }
     }
 
@@ -250,6 +283,7 @@ impl<O: Observer> Engine<O> {
         self.observer.event(now, &Event::Opened { conn, peer: &connection.peer, listener });
         self.broker.stats.connections_opened += 1;
         self.broker.stats.connections_open += 1;
+        self.broker.memory.opened();
         let slot = self.links.slots.insert(connection);
         self.links.by_id.insert(conn, slot);
         self.arm(now, slot);
@@ -264,6 +298,7 @@ impl<O: Observer> Engine<O> {
                     effects.push(Effect::PauseRead { conn });
                 }
                 connection.blocked_since = Some(now);
+                self.broker.memory.kept(self.links.config.broker.output_high_water.into());
                 self.arm(now, slot);
             }
             (Water::Low, Some(since)) => {

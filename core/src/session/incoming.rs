@@ -50,6 +50,11 @@ impl Incoming {
         }
     }
 
+    /// Whether `id` waits for PUBREL.
+    pub(crate) fn holds(&self, id: PacketId) -> bool {
+        self.ids.binary_search_by_key(&id, |entry| entry.0).is_ok()
+    }
+
     /// Whether as many exchanges are open on this connection as the Receive Maximum allows.
     pub(crate) const fn is_full(&self, quota: u16) -> bool {
         self.counted >= quota

@@ -3,6 +3,7 @@
 //! of §4.9. Never touches the identifiers that the client chose.
 
 use super::Delivery;
+use crate::message::Message;
 use crate::packet::PacketId;
 use crate::state::{RestoreError, Sink, Source, State, state};
 use std::collections::VecDeque;
@@ -265,6 +266,21 @@ impl Outgoing {
         self.resent = 0;
         self.bytes = 0;
         core::mem::take(&mut self.inflight)
+    }
+
+    /// The messages that may still have to be sent again.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.inflight.iter().filter_map(|entry| match &entry.state {
+            InFlightState::Publish1(delivery) | InFlightState::Publish2(delivery) => {
+                Some(&*delivery.message)
+            }
+            InFlightState::Released => None,
+        })
+    }
+
+    /// Bytes of these messages.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(crate) fn footprint(&self) -> u64 {

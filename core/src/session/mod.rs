@@ -196,6 +196,16 @@ impl Session {
         !self.queue.is_empty() || self.outgoing.has_unsent() || !self.replays.is_empty()
     }
 
+    /// The messages that it holds.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.outgoing.messages().chain(self.queue.messages())
+    }
+
+    /// Bytes of these messages, shared or not.
+    pub(crate) const fn body_bytes(&self) -> u64 {
+        self.outgoing.bytes() + self.queue.bytes()
+    }
+
     /// Bytes it holds, by a formula of lengths: the same on every machine.
     pub(crate) fn footprint(&self) -> u64 {
         let subscriptions: u64 =

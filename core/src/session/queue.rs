@@ -115,6 +115,11 @@ impl Queue {
         core::mem::take(&mut self.deliveries)
     }
 
+    /// Its messages, in order.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.deliveries.iter().map(|delivery| &*delivery.message)
+    }
+
     pub(crate) fn footprint(&self) -> u64 {
         self.bytes + 64 * self.deliveries.len() as u64
     }

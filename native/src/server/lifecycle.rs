@@ -31,6 +31,8 @@ use std::sync::atomic::Ordering;
 const LINGER_WRITE_SECS: u64 = 5;
 /// How long it then waits for its peer's end.
 const LINGER_READ_MILLIS: u64 = 1000;
+/// Overdue connections that one turn ends, so that a flood of them makes nobody wait.
+const ENDED_PER_TURN: usize = 64;
 
 impl Shard {
     pub(super) fn accept(&mut self, now: Instant) {
@@ -237,7 +239,8 @@ impl Shard {
 
     /// Ends what took longer than the driver's own deadlines allow.
     pub(super) fn end_overdue(&mut self, now: Instant) {
-        while let Some(id) = self.table.pop_due(now) {
+        for _ in 0..ENDED_PER_TURN {
+            let Some(id) = self.table.pop_due(now) else { break };
             if let Some(conn) = self.table.get(id)
                 && let Some((peer, what)) = conn.waits_for()
             {

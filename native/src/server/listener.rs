@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 
 /// Connections accepted from one socket in one turn; the others' bytes come next.
-const ACCEPTS_PER_TURN: usize = 128;
+const ACCEPTS_PER_TURN: usize = 32;
 /// Files kept free of connections, for logs, configuration and whatever else must be opened.
 const FILES_RESERVED: u32 = 32;
 /// How long accepting rests when no file can be opened.

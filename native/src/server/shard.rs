@@ -210,7 +210,8 @@ impl Shard {
         let dues =
             [self.engine.next_timeout(), self.table.next_deadline(), self.acceptors.next_timeout()];
         let due = dues.into_iter().flatten().min();
-        let idle = self.tokens.is_empty()
+        let idle = self.table.close_some()
+            && self.tokens.is_empty()
             && self.effects.is_empty()
             && self.greeters.is_idle()
             && self.timer.set(cx, &self.clock, now, due)

@@ -13,7 +13,13 @@ pub(super) struct Table {
     free: Vec<u32>,
     serial: u32,
     deadlines: BTreeSet<(Instant, u32)>,
+    /// Connections taken out whose sockets are still to be closed: thousands that end at once make
+    /// nobody else wait for the system.
+    to_close: Vec<Box<Conn>>,
 }
+
+/// Sockets that one turn closes.
+const CLOSED_PER_TURN: usize = 64;
 
 impl Table {
     pub(super) const fn len(&self) -> usize {
@@ -40,11 +46,21 @@ impl Table {
         self.at(slot_of(id)).filter(|conn| conn.id == id)
     }
 
-    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Conn>> {
-        self.get(id)?;
+    /// Takes a connection out; its socket is closed by [`Self::close_some`].
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if self.get(id).is_none() {
+            return;
+        }
         self.set_deadline(id, None);
         self.free.push(slot_of(id));
-        self.slots[slot_of(id) as usize].take()
+        self.to_close.extend(self.slots[slot_of(id) as usize].take());
+    }
+
+    /// Closes sockets of connections that were taken out, a bounded number; `false` if some are left.
+    pub(super) fn close_some(&mut self) -> bool {
+        let left = self.to_close.len().saturating_sub(CLOSED_PER_TURN);
+        self.to_close.truncate(left);
+        left == 0
     }
 
     /// The listener of each.

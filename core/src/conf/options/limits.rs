@@ -187,16 +187,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("1000")
     .reloaded()
     .help("Ours. User Properties in one 5.0 packet."),
-    OptionSpec::not_yet(
-        "memory_limit",
-        super::Scope::General,
-        Kind::limit(BYTES_MAX),
-        "remove the line; the limits per client and `max_retained_bytes` bound memory meanwhile",
-    )
+    OptionSpec::general("memory_limit", Kind::limit(BYTES_MAX), |draft, value| {
+        draft.server.broker.memory_limit = value.u64();
+    })
     .unit("bytes")
     .default("0")
     .reloaded()
-    .help("Memory of the whole broker; 0 = no limit."),
+    .help("Bytes held for all clients, counted by the lengths of what is kept; 0 = no limit. The process takes somewhat more. As the limit comes near, things are given up in the order that `docs/limits.md` says; a QoS 1 or 2 message that was acknowledged is never one of them."),
     OptionSpec::general("message_size_limit", Kind::int(0, 268_435_455), |draft, value| {
         draft.server.broker.message_size_limit = value.u32();
     })
