@@ -5,16 +5,17 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$repo"
 
-version=3.6.1
-if ! command -v cargo-deb >/dev/null; then
-    echo "deb: building cargo-deb $version, once, which takes a minute or two"
-    cargo install --quiet --locked --root "$repo/.tools" --version "$version" cargo-deb
-    export PATH="$repo/.tools/bin:$PATH"
+version=3.8.0
+if ! have cargo-deb; then
+    say "building cargo-deb $version, once, which takes a minute or two"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+        cargo install --quiet --locked --root "$tools" cargo-deb --version "$version" </dev/null ||
+        fail "cargo cannot install cargo-deb $version; see above"
 fi
 cargo deb -p halyard --locked "$@"
 package=$(ls -t target/debian/halyard_*.deb | head -n 1)
 dpkg-deb --contents "$package"
 for wanted in ./usr/bin/halyard ./etc/halyard/halyard.conf ./lib/systemd/system/halyard.service; do
-    dpkg-deb --contents "$package" | grep -qE " (./usr)?$wanted\$" || { echo "deb: $wanted is missing"; exit 1; }
+    dpkg-deb --contents "$package" | grep -qE " (./usr)?$wanted\$" || fail "$wanted is missing"
 done
-echo "deb: $package"
+say "$package"
