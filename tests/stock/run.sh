@@ -72,6 +72,7 @@ venv2=$root/tests/.venv-paho2/bin/python
 [ -x "$venv1" ] && [ -x "$venv2" ] && [ -d "$here/node_modules" ] ||
     fail "the clients are not installed: run scripts/setup-clients.sh"
 start paho1 "$venv1" "$here/paho1.py"
+start guide "$venv1" "$here/guide.py"
 start paho2_v3 "$venv2" "$here/paho2_v3.py"
 start paho2_v5 "$venv2" "$here/paho2_v5.py"
 start mosquitto python3 "$here/mosquitto.py"
