@@ -82,7 +82,8 @@ impl Source {
                 encode_put(out, number, 1, None, body.len() as u64);
                 out.extend_from_slice(&body);
                 if choice == 3 {
-                    let (topic, stamp) = (["a", "b/c"][usize::from(session % 2 == 0)], (number, 0));
+                    let (topic, stamp) =
+                        (["a", "b/c"][usize::from(session.is_multiple_of(2))], (number, 0));
                     Op::Retained { topic, message: number, expires: None, stamp }.encode(out);
                 }
                 let delivery = DeliveryOp {

@@ -169,7 +169,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         outcome => outcome?,
     }
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn check_rights(path: &Path, metadata: &Metadata) -> Result<(), String> {
@@ -227,7 +227,7 @@ fn allocate(file: &File, len: u64) -> io::Result<()> {
 }
 
 fn fill(file: &File, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 65_536] = [0; 65_536];
+    static ZEROS: [u8; 65_536] = [0; 65_536];
     let mut at = file.metadata()?.len();
     while at < len {
         let part = usize::try_from(len - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
