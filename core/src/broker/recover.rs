@@ -190,6 +190,7 @@ impl Broker {
         let mut session = Session::new(0, (*image.client_id).into(), image.version);
         session.listener = image.listener;
         session.username = image.username.clone();
+        session.is_owned = image.is_owned;
         session.mount = image.mount.as_deref().map(Into::into);
         session.expiry_interval = image.expiry;
         session.expires = image.expires.map(|at| self.instant(at));
