@@ -186,7 +186,7 @@ fn fingerprint(key: &[u8]) -> u64 {
 
 fn public_key(block: &str) -> Result<TokenKind, &'static str> {
     let wrong = "a PEM block is no public key (BEGIN PUBLIC KEY) of RSA or of P-256";
-    let body = block.strip_prefix("PUBLIC KEY-----").ok_or(match block {
+    let body = block.strip_prefix("PUBLIC KEY-----").ok_or_else(|| match block {
         _ if block.contains("PRIVATE KEY") => "a private key does not belong here; take the public",
         _ => wrong,
     })?;

@@ -15,6 +15,7 @@ pub(super) struct Table {
     deadlines: BTreeSet<(Instant, u32)>,
     /// Connections taken out whose sockets are still to be closed: thousands that end at once make
     /// nobody else wait for the system.
+    #[expect(clippy::vec_box, reason = "it moves a pointer from its slot, not a connection")]
     to_close: Vec<Box<Conn>>,
 }
 
