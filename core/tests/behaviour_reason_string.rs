@@ -1,7 +1,6 @@
 //! Why a client is refused or sent away is told to it too, in the Reason String of CONNACK and
 //! DISCONNECT: where it wants to know, where it fits, and where it helps nobody to get in.
 
-#[allow(dead_code)]
 mod support;
 
 use halyard_core::conf::BrokerConfig;

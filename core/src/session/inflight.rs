@@ -278,11 +278,6 @@ impl Outgoing {
         })
     }
 
-    /// Bytes of these messages.
-    pub(crate) const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     pub(crate) fn footprint(&self) -> u64 {
         self.bytes + 80 * self.inflight.len() as u64
     }
