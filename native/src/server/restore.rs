@@ -60,7 +60,7 @@ impl Server<'_> {
         let one = settings.engine(ShardId(0), mailboxes.len());
         let recovered =
             engine::recover(&mut found.image, &one, clock::seed(), now, wall, |_| lines());
-        let Recovered { engines, batches, links } = recovered.map_err(damaged)?;
+        let Recovered { engines, batches } = recovered.map_err(damaged)?;
         let epoch = found.image.epoch;
         let log = self.log.clone();
         let others = Arc::clone(mailboxes);
@@ -85,9 +85,6 @@ impl Server<'_> {
         });
         let store = found.start(config, epoch, &batches, self.clock, &self.log, tell);
         let store = store.map_err(io::Error::other)?;
-        for (from, to, message) in links {
-            mailboxes[usize::from(to.0)].put(Mail::Link { from, message });
-        }
         Ok(Restored { engines, store: Some(store), failures })
     }
 }
