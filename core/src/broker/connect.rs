@@ -79,6 +79,7 @@ impl Broker {
         let owner = username.filter(|_| applicant.grant.credential.is_proof());
         self.check_owner(&identity.client_id, owner)?;
         self.check_session_limits(now, &identity.client_id, username)?;
+        self.check_store(&identity.client_id, connect, expiry)?;
 
         let present = self.claim(now, &identity, connect.clean_start, outlet);
         let resumed = present.is_some();

@@ -37,6 +37,8 @@ pub(crate) struct Durable {
     last_put: u64,
     /// Wall clock at [`Instant::ZERO`], microseconds.
     origin_us: u64,
+    /// Whether the disk has no room.
+    full: bool,
 }
 
 impl State for Durable {
@@ -50,6 +52,7 @@ impl State for Durable {
         self.sessions.save(to);
         self.last_put.save(to);
         self.origin_us.save(to);
+        self.full.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -63,6 +66,7 @@ impl State for Durable {
             sessions: State::load(from)?,
             last_put: State::load(from)?,
             origin_us: State::load(from)?,
+            full: State::load(from)?,
         })
     }
 }
@@ -78,6 +82,17 @@ impl Durable {
     #[inline]
     pub(crate) const fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// Whether the disk has no room for anything new.
+    #[inline]
+    pub(super) const fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The disk has room, or has none.
+    pub(crate) const fn set_full(&mut self, full: bool) {
+        self.full = full && self.on;
     }
 
     /// Takes over the numbers of sessions that an earlier process gave.

@@ -11,6 +11,7 @@ mod deliver;
 mod disconnect;
 mod durable;
 mod expiry;
+mod full;
 mod image;
 mod limits;
 mod link;

@@ -38,6 +38,9 @@ impl Broker {
     ) -> Result<(), Violation> {
         self.count_received(publish);
         self.check_publish(key, publish)?;
+        if self.refuse_as_full(key, publish, outlet)? {
+            return Ok(());
+        }
         let Some(id) = publish.packet_id else {
             self.accept(now, key, publish, outlet);
             return Ok(());

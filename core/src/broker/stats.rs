@@ -86,6 +86,8 @@ counters! {
         over_size_limit: Counter,
         /// Over `max_retained_messages` or `max_retained_bytes`.
         retained_quota: Counter,
+        /// The disk of the store had no room: a 5.0 publisher was told 0x97, a 3.x one closed.
+        store_full: Counter,
         /// Its Session ended while the message waited.
         session_ended: Counter,
         /// Not taken, or not kept, because of `memory_limit`.

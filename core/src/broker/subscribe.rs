@@ -73,7 +73,8 @@ impl Broker {
         let is_new = !session.subscriptions.contains_key(&*full);
         let full_up = max_subscriptions > 0
             && session.subscriptions.len() as u64 >= u64::from(max_subscriptions);
-        if is_new && (full_up || self.pressure() >= Pressure::Growth) {
+        let grows = is_new && (full_up || self.pressure() >= Pressure::Growth);
+        if grows || self.is_full_for(key) {
             return ReasonCode::QuotaExceeded;
         }
         if self.is_subscription_denied(key, &filter, outlet) {

@@ -111,6 +111,8 @@ pub enum Input<'a> {
         /// The answer.
         verdict: Verdict,
     },
+    /// The disk of the store is full, or has room again.
+    Disk(DiskState),
     /// A message from another shard.
     Link {
         /// The shard that sent it.
@@ -134,6 +136,16 @@ impl Input<'_> {
     pub const fn opened(conn: ConnectionId, peer: Peer, listener: u16, now: Instant) -> Self {
         Self::Opened { conn, peer, listener, identity: None, accepted: now }
     }
+}
+
+/// Whether the disk of the store has room for something new. There is a reserve for what is in
+/// flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskState {
+    /// It has none.
+    Full,
+    /// It has some (again).
+    Room,
 }
 
 /// How a transport ended.

@@ -22,7 +22,7 @@ pub use admin::{
 pub use authentication::AuthRequest;
 pub use config::{Config, shard_of};
 pub use effect::{CloseReason, Effect};
-pub use input::{ConnectionId, Input, Peer, ShardId, TransportEnd, Water};
+pub use input::{ConnectionId, DiskState, Input, Peer, ShardId, TransportEnd, Water};
 pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen, SessionEnd};
 
 pub use recover::{Recovered, recover};
@@ -102,6 +102,7 @@ impl<O: Observer> Engine<O> {
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
             Input::Closed { conn, cause } => self.closed(now, conn, cause, effects),
             Input::Water { conn, level } => self.water(now, conn, level, effects),
+            Input::Disk(state) => self.broker.durable.set_full(state == DiskState::Full),
             Input::Durable { lsn } => self.durable(now, lsn, effects),
             Input::Link { peer, message } => {
                 let (broker, mut out) = self.parts(now, effects);

@@ -6,8 +6,8 @@ use super::watch::Watch;
 use super::world::World;
 use crate::auth::{Credential, Denial, Grant, Verdict};
 use crate::engine::{
-    AdminReply, AuthRequest, Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer,
-    ShardId, Water,
+    AdminReply, AuthRequest, Config, ConnectionId, DiskState, Effect, Engine, Input, LinkMessage,
+    Peer, ShardId, Water,
 };
 use crate::journal::{FORMAT, Image, Lsn, Op};
 use crate::rng::Rng;
@@ -187,6 +187,13 @@ impl World {
                 trace.push(super::oracle::trace_line(now, &one));
             }
             self.oracle.see(now, one);
+        }
+    }
+
+    /// The disk of the store is full, or has room again.
+    pub fn disk(&mut self, state: DiskState) {
+        for node in 0..self.nodes.len() {
+            self.input(node, Input::Disk(state));
         }
     }
 
