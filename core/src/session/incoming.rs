@@ -79,11 +79,6 @@ impl Incoming {
         }
     }
 
-    /// Whether `id` is received and not released.
-    pub(crate) fn holds(&self, id: PacketId) -> bool {
-        self.ids.binary_search_by_key(&id, |entry| entry.0).is_ok()
-    }
-
     /// What an earlier process had received and not released.
     pub(crate) fn recovered(ids: impl Iterator<Item = PacketId>) -> Self {
         Self { ids: ids.map(|id| (id, false)).collect(), counted: 0 }
