@@ -53,8 +53,9 @@ pub(super) struct Ledger {
     /// By client and filter: where it stands, and the epoch.
     standing: BTreeMap<(usize, String), (Standing, u64)>,
     epochs: u64,
-    /// Last first delivery by receiver, publisher, topic and QoS on both legs.
-    order: BTreeMap<(usize, usize, String, u8), usize>,
+    /// Last first delivery by receiver, publisher, epoch of the subscription, QoS on both legs and
+    /// topic.
+    order: BTreeMap<(usize, usize, u64, u8, String), usize>,
     pub(super) wills: BTreeMap<usize, WillCount>,
     /// By topic: every value it was given, in order (`None` = cleared), and how many of them were
     /// acknowledged.
@@ -187,10 +188,16 @@ impl Ledger {
                 "client {client} got message {number} on {topic}, which it is not subscribed to"
             ));
         }
-        if count == 1 && topic != GROUP_TOPIC {
-            let original = self.sent[number].qos.bits();
-            let legs = original * 4 + qos.bits();
-            let last = self.order.insert((client, publisher, topic.to_owned(), legs), number);
+        // What was published before the client subscribed may come once more, from a publisher that
+        // was not answered: for the client it is then new.
+        let promised = self.sent[number].promised.iter().find(|(to, _)| *to == client);
+        if let Some((_, epoch)) = promised
+            && count == 1
+            && topic != GROUP_TOPIC
+        {
+            let legs = self.sent[number].qos.bits() * 4 + qos.bits();
+            let place = (client, publisher, *epoch, legs, topic.to_owned());
+            let last = self.order.insert(place, number);
             if let Some(last) = last.filter(|last| *last > number && qos != QoS::AtMostOnce) {
                 self.blame(format!("client {client} got message {number} first after {last}"));
             }
