@@ -80,6 +80,12 @@ impl Server<'_> {
                 };
                 log.line(LogType::Error, format_args!("{text}"));
             }
+            Note::Ended { commits, batches, bytes } => log.line(
+                LogType::Information,
+                format_args!(
+                    "Store closed after {commits} commits of {batches} turns, {bytes} bytes."
+                ),
+            ),
             // Who listens is gone only when the process is ending anyway.
             Note::Failed(text) => drop(failed.send(text)),
         });

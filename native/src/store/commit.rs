@@ -34,6 +34,8 @@ pub(crate) enum Note {
     Durable { shard: u16, lsn: Lsn },
     /// Whether the disk has room.
     Room(Room),
+    /// All is durable and the thread ends: how often it committed, how many batches and bytes.
+    Ended { commits: u64, batches: u64, bytes: u64 },
     /// The disk failed: the process must end, and acknowledge nothing more.
     Failed(String),
 }
@@ -152,6 +154,8 @@ pub(super) struct Committer<D: Disk> {
     pub(super) folding: bool,
     /// Whether somebody asked for a fold that has not begun.
     pub(super) asked: bool,
+    /// Commits, batches and bytes so far.
+    pub(super) done: (u64, u64, u64),
 }
 
 impl<D: Disk> Committer<D> {
@@ -161,8 +165,10 @@ impl<D: Disk> Committer<D> {
             (self.tell)(Note::Failed(error.to_string()));
             return;
         }
-        if let Err(error) = self.writer.close() {
-            (self.tell)(Note::Failed(error.to_string()));
+        let (commits, batches, bytes) = self.done;
+        match self.writer.close() {
+            Ok(()) => (self.tell)(Note::Ended { commits, batches, bytes }),
+            Err(error) => (self.tell)(Note::Failed(error.to_string())),
         }
     }
 
@@ -231,6 +237,8 @@ impl<D: Disk> Committer<D> {
                 Err(DiskError::Full { .. }) => break,
                 Err(error) => return Err(error),
             }
+            self.done.1 += 1;
+            self.done.2 += batch.bytes.len() as u64;
             self.waiting.pop_front();
         }
         Ok(())
@@ -243,6 +251,7 @@ impl<D: Disk> Committer<D> {
             SyncMode::Interval | SyncMode::Never => self.writer.write()?,
         };
         let any = !durable.is_empty();
+        self.done.0 += u64::from(any);
         for (shard, lsn) in durable {
             (self.tell)(Note::Durable { shard, lsn });
         }
@@ -265,5 +274,100 @@ impl<D: Disk> Committer<D> {
             (self.tell)(Note::Room(room));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use halyard_core::journal::Layout;
+    use halyard_core::journal::load;
+    use halyard_core::sim::SimDisk;
+
+    fn batch(lsn: u64, len: usize) -> Batch {
+        Batch { lsn: Lsn(lsn), bytes: vec![7; len] }
+    }
+
+    /// Commits what `fill` hands over, on this thread, and gives all that was told.
+    fn commit(disk: SimDisk, mode: SyncMode, fill: impl FnOnce(&Queue)) -> Vec<Note> {
+        let layout = Layout { segment: 4096, ready: 2, seed: 1, epoch: 1 };
+        let writer = Writer::open(disk, &Default::default(), layout).expect("it works so far");
+        let queue = Arc::new(Queue::default());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let (jobs, _) = mpsc::channel();
+        let committer = Committer {
+            writer,
+            queue: Arc::clone(&queue),
+            mode,
+            interval: Duration::from_secs(1),
+            tell: Box::new(move |note| sink.lock().expect("nobody panics").push(note)),
+            waiting: VecDeque::new(),
+            room: Room::Ample,
+            clock: Clock::start(),
+            unsynced: None,
+            jobs,
+            folding: false,
+            asked: false,
+            done: (0, 0, 0),
+        };
+        fill(&queue);
+        queue.stop();
+        committer.run();
+        let told = told.lock().expect("nobody panics");
+        told.clone()
+    }
+
+    #[test]
+    fn what_waits_becomes_durable_together_and_each_shard_hears_of_its_last() {
+        for mode in [SyncMode::Always, SyncMode::Interval, SyncMode::Never] {
+            let told = commit(SimDisk::new(), mode, |queue| {
+                queue.put(0, batch(1, 20));
+                queue.put(2, batch(5, 20));
+                queue.put(0, batch(2, 20));
+            });
+            let ended = Note::Ended { commits: 1, batches: 3, bytes: 60 };
+            let expected = [
+                Note::Durable { shard: 0, lsn: Lsn(2) },
+                Note::Durable { shard: 2, lsn: Lsn(5) },
+                ended,
+            ];
+            assert_eq!(told, expected, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_called_durable_any_more() {
+        let mut fresh = SimDisk::new();
+        let layout = Layout { segment: 4096, ready: 2, seed: 1, epoch: 1 };
+        let (found, _) = load::<_, ()>(&mut fresh, &mut |_, _| ()).expect("an empty disk");
+        let mut opened = Writer::open(fresh, &found, layout).expect("an empty disk");
+        let operations = opened.disk().operations();
+        // The write fails, or the sync behind it.
+        for more in [0, 1] {
+            let mut disk = SimDisk::new();
+            disk.fail_from(operations + more);
+            let told = commit(disk, SyncMode::Always, |queue| queue.put(0, batch(1, 20)));
+            let [Note::Failed(text)] = &told[..] else { panic!("{told:?}") };
+            assert!(text.contains("0000000001.seg") && text.contains("simulated"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_what_finds_no_room_is_not_called_durable() {
+        let mut disk = SimDisk::new();
+        disk.set_capacity(Some(3 * 4096));
+        let told = commit(disk, SyncMode::Always, |queue| {
+            for lsn in 1..=10 {
+                queue.put(0, batch(lsn, 2000));
+            }
+        });
+        assert!(told.contains(&Note::Room(Room::Short)), "{told:?}");
+        let last = told.iter().filter_map(|note| match note {
+            Note::Durable { lsn, .. } => Some(lsn.0),
+            _ => None,
+        });
+        // One fits into each segment but for its reserve.
+        assert!(last.max().is_some_and(|last| (3..10).contains(&last)), "{told:?}");
     }
 }

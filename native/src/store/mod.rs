@@ -176,6 +176,7 @@ impl Found {
             jobs,
             folding: false,
             asked: false,
+            done: (0, 0, 0),
         };
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = thread::Builder::new().name(name.into()).spawn(run);

@@ -50,6 +50,9 @@ pub(super) enum Filled {
     Closed,
 }
 
+/// How long a session of `--persistent` outlives its connection.
+const PERSISTENT_SECS: u32 = 3600;
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -266,15 +269,21 @@ pub(super) fn upgrade(options: &Options, address: SocketAddr) -> Upgrade {
 
 /// Appends CONNECT.
 pub(super) fn connect_packet(options: &Options, client_id: &str, out: &mut Vec<u8>) {
+    // Without end on 3.x, whose Client Identifiers come from no other run.
+    let lasts = options.persistent;
+    let expiry = (lasts && options.version.is_v5()).then_some(PERSISTENT_SECS);
     let connect = Connect {
         version: options.version,
-        clean_start: true,
+        clean_start: !lasts || options.version.is_v5(),
         keep_alive: 0,
         client_id,
         will: None,
         username: None,
         password: None,
-        properties: ConnectProperties::default(),
+        properties: ConnectProperties {
+            session_expiry_interval: expiry,
+            ..ConnectProperties::default()
+        },
         bridge: false,
     };
     codec::encode(&Packet::Connect(connect), options.version, out);

@@ -25,6 +25,7 @@ Usage: halyard bench SCENARIO [OPTIONS]
       --window N          messages on their way per publisher (64; fanout 32)
       --pairs N           pairs, for pairs and rate (50)
       --subscribers N     subscribers, for fanout (500)
+      --persistent        sessions outlive their connections
       --connections N     connections, for idle (10000)
       --rate N            messages a second, for rate (5000)
       --messages N        stop after N messages (no limit)
@@ -80,6 +81,7 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) pid: Option<u32>,
     pub(super) json: bool,
+    pub(super) persistent: bool,
 }
 
 /// What the command line asks for.
@@ -111,6 +113,7 @@ impl Options {
             rounds: 1,
             pid: None,
             json: false,
+            persistent: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Options {
             "rounds" => self.rounds = number(args, "--rounds", 1, 1_000)?,
             "pid" => self.pid = Some(number(args, "--pid", 1, u32::MAX)?),
             "json" => self.json = true,
+            "persistent" => self.persistent = true,
             other => return Err(format!("unknown option '{other}'")),
         }
         Ok(())
