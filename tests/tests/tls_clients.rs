@@ -62,8 +62,8 @@ fn lines(pki: &Pki, server: &str, more: &str) -> String {
     format!("certfile {cert}\nkeyfile {key}\n{more}\n")
 }
 
-#[test]
-fn flags_do_what_those_of_mosquitto_do_against_both_brokers() {
+/// Authorities and certificates: right ones, one for another host, and those of somebody else.
+fn authorities() -> Pki {
     let (pki, other) = (Pki::new(), Pki::new());
     pki.client("c", |_| {});
     pki.server("elsewhere", |params| params.subject_alt_names.clear());
@@ -72,6 +72,12 @@ fn flags_do_what_those_of_mosquitto_do_against_both_brokers() {
     std::fs::copy(pki.path("ca.pem"), pki.path("capath/ca.pem")).unwrap();
     let rehash = Command::new("openssl").args(["rehash", &pki.path("capath")]).status();
     assert!(rehash.is_ok_and(|status| status.success()));
+    pki
+}
+
+#[test]
+fn flags_do_what_those_of_mosquitto_do_against_both_brokers() {
+    let pki = authorities();
     let strict = format!("cafile {}\nrequire_certificate true", pki.path("ca.pem"));
     let rows: &[(&str, &str, &[&str], bool)] = &[
         ("server", "", &["--cafile", "@ca.pem"], true),
