@@ -58,11 +58,7 @@ fn config(shards: u16) -> Config {
 impl Broker {
     /// Starts a broker on what is on the disk. Every picture of the disk is a place where a crash
     /// in the middle of this could happen.
-    pub(super) fn start(
-        disk: SimDisk,
-        shards: u16,
-        shore: &mut Shore,
-    ) -> Result<Self, (String, Tap)> {
+    pub(super) fn start(disk: SimDisk, shards: u16, shore: &mut Shore) -> Result<Self, String> {
         shore.now = shore.now.plus_millis(START_MS);
         let lies = shore.sabotage == Some(Sabotage::SyncLeftOut);
         let mut tap = Tap::new(disk, lies);
@@ -71,10 +67,7 @@ impl Broker {
             let held = image.apply(entry.shard, entry.bytes, |body, _| body.into());
             held.map_err(|error| error.to_string())
         });
-        let scanned = match scanned {
-            Ok(scanned) => scanned,
-            Err(error) => return Err((error.to_string(), tap)),
-        };
+        let scanned = scanned.map_err(|error| error.to_string())?;
         if shore.sabotage == Some(Sabotage::MarkIgnored) {
             for shard in &mut image.shards {
                 shard.marks.clear();
@@ -82,16 +75,10 @@ impl Broker {
         }
         let seed = shore.rng.next_u64();
         let layout = Layout { segment: 4096, ready: 1, seed, epoch: image.epoch + 1 };
-        let mut writer = match Writer::open(tap, &scanned, layout) {
-            Ok(writer) => writer,
-            Err(error) => return Err((error.to_string(), Tap::default())),
-        };
+        let writer = Writer::open(tap, &scanned, layout).map_err(|error| error.to_string())?;
         let wall = WallClock(WALL + shore.now.0 / 1000);
         let recovered = recover(&mut image, &config(shards), seed, shore.now, wall, |_| ());
-        let recovered = match recovered {
-            Ok(recovered) => recovered,
-            Err(error) => return Err((error.to_string(), writer.disk().clone())),
-        };
+        let recovered = recovered.map_err(|error| error.to_string())?;
         for (shard, engine) in image.shards.iter().zip(&recovered.engines) {
             let held = engine.image();
             if *shard != held {

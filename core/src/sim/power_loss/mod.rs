@@ -118,7 +118,7 @@ impl Sweep {
             let before = shore.clone();
             let mut broker = match Broker::start(disk, shards, &mut shore) {
                 Ok(broker) => broker,
-                Err((error, _)) => return self.broken(None, vec![error]),
+                Err(error) => return self.broken(None, vec![error]),
             };
             self.crashes(&mut broker, &before)?;
             self.add_tasks(&mut shore);
@@ -183,7 +183,7 @@ impl Sweep {
         let before = shore.clone();
         let mut broker = match Broker::start(left, shards, &mut shore) {
             Ok(broker) => broker,
-            Err((error, _)) => return self.broken(Some(keep), vec![error]),
+            Err(error) => return self.broken(Some(keep), vec![error]),
         };
         if depth > 0 && self.plan.chance(200) {
             let pictures = broker.pictures();
