@@ -3,18 +3,19 @@
 # depend on what else the machine does. Give binaries to compare; without any, the one that is built
 # from the sources. What it costs to start, to connect and to stop is measured apart and taken off.
 #
-#   scripts/instructions.sh [-q QOS] [-n MESSAGES] [-c CONFIG] [BINARY...]
+#   scripts/instructions.sh [-q QOS] [-n MESSAGES] [-c CONFIG] [-u USER] [BINARY...]
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$repo"
 
-qos=0 messages=200000 config=
-while getopts q:n:c: option; do
+qos=0 messages=200000 config= user=()
+while getopts q:n:c:u: option; do
     case $option in
     q) qos=$OPTARG ;;
     n) messages=$OPTARG ;;
     c) config=$OPTARG ;;
-    *) fail "usage: $0 [-q QOS] [-n MESSAGES] [-c CONFIG] [BINARY...]" ;;
+    u) user=(-u "$OPTARG") ;;
+    *) fail "usage: $0 [-q QOS] [-n MESSAGES] [-c CONFIG] [-u USER] [BINARY...]" ;;
     esac
 done
 shift $((OPTIND - 1))
@@ -42,7 +43,7 @@ instructions() {
         sleep 0.1
     done
     [ -n "$port" ] || fail "$1 does not listen; see: $(tail -n 3 "$folder/log")"
-    "$load" bench pairs -p "$port" -q "$qos" --messages "$2" --seconds 600 --stall 120 >"$folder/load" ||
+    "$load" bench pairs -p "$port" "${user[@]}" -q "$qos" --messages "$2" --seconds 600 --stall 120 >"$folder/load" ||
         fail "the load failed: $(cat "$folder/load")"
     kill -TERM "$pid"
     wait "$pid" || fail "$1 failed: $(tail -n 3 "$folder/log")"

@@ -34,10 +34,38 @@ fi
 
 export HALYARD_MAX_KEEPALIVE=120 HALYARD_MAX_PACKET_SIZE=1000000
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# An authority, one that nobody knows, a certificate for the listeners and one for a client.
+certificates() {
+    local name
+    cd "$folder" || return
+    for name in ca other; do
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+            -subj "/CN=$name" -addext keyUsage=keyCertSign,cRLSign -keyout $name.key -out $name.pem || return
+    done
+    for name in server client; do
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$name" \
+            -keyout $name.key -out $name.csr || return
+        openssl x509 -req -days 2 -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $name.pem \
+            -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) || return
+    done
+}
+(certificates) 2>"$folder/openssl.err" || fail "openssl: $(cat "$folder/openssl.err")"
 cat >"$folder/halyard.conf" <<EOF
 listener 0 127.0.0.1
 listener 0 127.0.0.1
 protocol websockets
+listener 0 127.0.0.1
+certfile $folder/server.pem
+keyfile $folder/server.key
+listener 0 127.0.0.1
+protocol websockets
+certfile $folder/server.pem
+keyfile $folder/server.key
+listener 0 127.0.0.1
+cafile $folder/ca.pem
+certfile $folder/server.pem
+keyfile $folder/server.key
+require_certificate true
 allow_anonymous true
 allow_zero_length_clientid true
 max_keepalive $HALYARD_MAX_KEEPALIVE
@@ -53,10 +81,15 @@ until grep -q ' running$' "$folder/broker.log"; do
     [ "$SECONDS" -lt "$deadline" ] || fail "$binary does not say that it is running"
     sleep 0.05
 done
-port() { sed -n "s#.*Listening on $1://127.0.0.1:\([0-9]*\).*#\1#p" "$folder/broker.log" | head -n 1; }
-HALYARD_TCP=$(port mqtt) HALYARD_WS=$(port ws)
-[ -n "$HALYARD_TCP" ] && [ -n "$HALYARD_WS" ] || fail "the log does not name both ports"
-export HALYARD_TCP HALYARD_WS
+# scheme, then which of its listeners
+port() { sed -n "s#.*Listening on $1://127.0.0.1:\([0-9]*\).*#\1#p" "$folder/broker.log" | sed -n "${2:-1}p"; }
+HALYARD_TCP=$(port mqtt) HALYARD_WS=$(port ws) HALYARD_WSS=$(port wss)
+HALYARD_TLS=$(port mqtts) HALYARD_TLS_STRICT=$(port mqtts 2)
+for port in "$HALYARD_TCP" "$HALYARD_WS" "$HALYARD_WSS" "$HALYARD_TLS" "$HALYARD_TLS_STRICT"; do
+    [ -n "$port" ] || fail "the log does not name all ports"
+done
+export HALYARD_TCP HALYARD_WS HALYARD_WSS HALYARD_TLS HALYARD_TLS_STRICT
+export HALYARD_CERTIFICATES=$folder NODE_EXTRA_CA_CERTS=$folder/ca.pem
 
 # name, then the command line
 start() {
@@ -78,6 +111,10 @@ start paho2_v5 "$venv2" "$here/paho2_v5.py"
 start mosquitto python3 "$here/mosquitto.py"
 start mqttjs_tcp node "$here/mqttjs.js" mqttjs_tcp "mqtt://127.0.0.1:$HALYARD_TCP"
 start mqttjs_ws node "$here/mqttjs.js" mqttjs_ws "ws://127.0.0.1:$HALYARD_WS/mqtt"
+start paho1_tls "$venv1" "$here/paho_tls.py"
+start paho2_tls "$venv2" "$here/paho_tls.py"
+start mqttjs_tls node "$here/mqttjs.js" mqttjs_tls "mqtts://127.0.0.1:$HALYARD_TLS"
+start mqttjs_wss node "$here/mqttjs.js" mqttjs_wss "wss://127.0.0.1:$HALYARD_WSS/mqtt"
 
 passed=0 failed=0
 for index in "${!names[@]}"; do

@@ -174,3 +174,44 @@ fn a_url_asks_for_tls_and_a_websocket_goes_over_it() {
         assert!(heard.stdout == format!("{big}\n").as_bytes(), "{ours}: {:?}", heard.status);
     }
 }
+
+#[test]
+fn the_load_goes_over_tls_and_checks_the_server() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    pki.client("c", |_| {});
+    let config = format!(
+        "allow_anonymous true\n{}{}{}protocol websockets\n",
+        pki.strict(""),
+        pki.listener(""),
+        pki.listener("")
+    );
+    let broker = Broker::spawn(&config);
+    let (mqtts, wss) = (broker.addresses("mqtts"), broker.addresses("wss"));
+    let bench = |scenario: &str, port: u16, more: &[&str]| {
+        let port = port.to_string();
+        let mut command = Command::new(binary());
+        command.args(["bench", scenario, "-p", &port, "--messages", "500", "--pairs", "3"]);
+        command.args(["--connections", "40", "--subscribers", "5", "--seconds", "0.1"]);
+        let ca = if more.contains(&"--cafile") {
+            Vec::new()
+        } else {
+            words(&pki, &["--cafile", "@ca.pem"])
+        };
+        command.args(ca).args(words(&pki, more)).output().expect("halyard runs")
+    };
+    for scenario in ["pairs", "fanout", "rate", "idle"] {
+        for (port, more) in [
+            (mqtts[0].port(), &["--cert", "@c.pem", "--key", "@c.key"] as &[&str]),
+            (mqtts[1].port(), &["-q", "2", "--payload", "40000"]),
+            (mqtts[1].port(), &["-q", "1", "--tls-version", "tlsv1.3", "--insecure"]),
+            (wss[0].port(), &["--ws", "-q", "1"]),
+        ] {
+            let outcome = bench(scenario, port, more);
+            assert!(outcome.status.success(), "{scenario} {more:?}: {outcome:?}");
+        }
+        let outcome = bench(scenario, mqtts[1].port(), &["--cafile", &other.path("ca.pem")]);
+        assert_eq!(outcome.status.code(), Some(1), "{scenario}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(said.contains("UnknownIssuer"), "{scenario}: {said}");
+    }
+}

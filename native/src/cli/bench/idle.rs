@@ -128,7 +128,7 @@ impl Crowd<'_> {
         let prepared =
             reference.set_linger(Some(Duration::ZERO)).and_then(|()| socket.set_nodelay(true));
         prepared.map_err(|error| format!("cannot set up a socket: {error}"))?;
-        self.links.push((Link::over(socket), Stage::Connecting));
+        self.links.push((Link::over(socket, self.options)?, Stage::Connecting));
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! One connection of the load: set up while blocking, then driven by readiness with bulk reads and
-//! one write a turn, over TCP or WebSocket. Knows bytes and packets, no scenario.
+//! one write a turn, over TCP or WebSocket, with or without TLS. Knows bytes and packets, no scenario.
 
 use super::options::Options;
+use super::secure::{Secure, Session};
 use super::wire::{self, Raw};
 use crate::cli::websocket::{self, Deframer, Upgrade};
 use halyard_core::codec;
@@ -25,12 +26,18 @@ const MASK: u32 = 0x1F83_D9AB;
 #[derive(Debug)]
 pub(super) struct Scratch {
     raw: Vec<u8>,
+    /// What TLS made of `raw`.
+    plain: Vec<u8>,
     mqtt: Vec<u8>,
 }
 
 impl Scratch {
     pub(super) fn new() -> Self {
-        Self { raw: vec![0; CHUNK], mqtt: Vec::with_capacity(CHUNK) }
+        Self::of(CHUNK)
+    }
+
+    fn of(size: usize) -> Self {
+        Self { raw: vec![0; size], plain: Vec::new(), mqtt: Vec::with_capacity(size) }
     }
 
     /// What [`Link::fill`] brought.
@@ -57,6 +64,7 @@ const PERSISTENT_SECS: u32 = 3600;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: TcpStream,
+    tls: Option<Session>,
     deframer: Option<Deframer>,
     /// MQTT bytes to write.
     pub(super) out: Vec<u8>,
@@ -70,16 +78,18 @@ pub(super) struct Link {
 
 impl Link {
     /// A link over a socket that is still connecting.
-    pub(super) fn over(socket: TcpStream) -> Self {
-        Self {
+    pub(super) fn over(socket: TcpStream, options: &Options) -> Result<Self, String> {
+        let tls = options.secure.as_ref().map(Secure::session).transpose()?;
+        Ok(Self {
             socket,
+            tls,
             deframer: None,
             out: Vec::new(),
             wire: Vec::new(),
             written: 0,
             rest: Vec::new(),
             dirty: false,
-        }
+        })
     }
 
     /// Connects, and subscribes if `filter` is given; blocks meanwhile.
@@ -93,7 +103,7 @@ impl Link {
             .map_err(|error| format!("cannot connect to {address}: {error}"))?;
         let prepared = socket.set_nodelay(true).and_then(|()| socket.set_nonblocking(true));
         prepared.map_err(|error| format!("cannot set up a socket: {error}"))?;
-        let mut link = Self::over(TcpStream::from_std(socket));
+        let mut link = Self::over(TcpStream::from_std(socket), options)?;
         if options.ws {
             let upgrade = upgrade(options, address);
             link.wire.extend_from_slice(&upgrade.request);
@@ -115,12 +125,17 @@ impl Link {
 
     /// Reads the answer to an upgrade; `true` once it is there.
     pub(super) fn upgraded(&mut self, upgrade: &Upgrade) -> Result<bool, String> {
-        let mut scratch = [0; 4096];
-        match self.socket.read(&mut scratch) {
-            Ok(0) => return Err("the broker closed the connection during the upgrade".to_owned()),
-            Ok(count) => self.rest.extend_from_slice(&scratch[..count]),
-            Err(error) if is_for_later(&error) => {}
-            Err(error) => return Err(format!("cannot read from the broker: {error}")),
+        let mut scratch = Scratch::of(4096);
+        loop {
+            let (filled, bytes) = self.receive(&mut scratch.raw, &mut scratch.plain)?;
+            self.rest.extend_from_slice(bytes);
+            match filled {
+                Filled::More => {}
+                Filled::Drained => break,
+                Filled::Closed => {
+                    return Err("the broker closed the connection during the upgrade".to_owned());
+                }
+            }
         }
         let Some(end) = upgrade.answer(&self.rest)? else { return Ok(false) };
         let mut deframer = Deframer::default();
@@ -136,14 +151,7 @@ impl Link {
     pub(super) fn fill(&mut self, scratch: &mut Scratch) -> Result<Filled, String> {
         scratch.mqtt.clear();
         scratch.mqtt.append(&mut self.rest);
-        let count = match self.socket.read(&mut scratch.raw) {
-            Ok(0) => return Ok(Filled::Closed),
-            Ok(count) => count,
-            Err(error) if is_for_later(&error) => 0,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Filled::Closed),
-            Err(error) => return Err(format!("cannot read from the broker: {error}")),
-        };
-        let bytes = &scratch.raw[..count];
+        let (filled, bytes) = self.receive(&mut scratch.raw, &mut scratch.plain)?;
         match &mut self.deframer {
             None => scratch.mqtt.extend_from_slice(bytes),
             Some(deframer) => {
@@ -152,7 +160,33 @@ impl Link {
                 }
             }
         }
-        Ok(if count == scratch.raw.len() { Filled::More } else { Filled::Drained })
+        Ok(filled)
+    }
+
+    /// Reads once from the socket, and opens what TLS has sealed.
+    #[inline]
+    fn receive<'b>(
+        &mut self,
+        raw: &'b mut [u8],
+        plain: &'b mut Vec<u8>,
+    ) -> Result<(Filled, &'b [u8]), String> {
+        let count = match self.socket.read(raw) {
+            Ok(0) => return Ok((Filled::Closed, &[])),
+            Ok(count) => count,
+            Err(error) if is_for_later(&error) => 0,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Ok((Filled::Closed, &[]));
+            }
+            Err(error) => return Err(format!("cannot read from the broker: {error}")),
+        };
+        let mut filled = if count == raw.len() { Filled::More } else { Filled::Drained };
+        let Some(tls) = &mut self.tls else { return Ok((filled, &raw[..count])) };
+        plain.clear();
+        let opened = tls.open(&raw[..count], &mut self.socket, plain);
+        if !opened.map_err(|error| format!("TLS with the broker failed: {error}"))? {
+            filled = Filled::Closed;
+        }
+        Ok((filled, plain))
     }
 
     /// Keeps what was not a whole packet for the next [`Self::fill`].
@@ -175,6 +209,11 @@ impl Link {
                 self.wire.append(&mut self.out);
             }
         }
+        if let Some(tls) = &mut self.tls {
+            let sealed = tls.seal(&self.wire).and_then(|()| tls.flush(&mut self.socket));
+            self.wire.clear();
+            return sealed.map_err(|error| format!("cannot write to the broker: {error}"));
+        }
         if self.written == self.wire.len() {
             return Ok(());
         }
@@ -190,9 +229,10 @@ impl Link {
         Ok(())
     }
 
-    /// Bytes not yet taken by the socket.
+    /// Bytes not yet taken by the socket; those that TLS keeps count as one.
     pub(super) fn unsent(&self) -> usize {
-        self.out.len() + self.wire.len() - self.written
+        let sealed = usize::from(self.tls.as_ref().is_some_and(Session::is_blocked));
+        self.out.len() + self.wire.len() - self.written + sealed
     }
 
     /// Frees the buffers of a link that has nothing to do.
@@ -220,7 +260,7 @@ impl Link {
 
     /// Waits for one packet of a type that says success.
     fn expect(&mut self, options: &Options, wanted: PacketType) -> Result<(), String> {
-        let mut scratch = Scratch { raw: vec![0; 4096], mqtt: Vec::new() };
+        let mut scratch = Scratch::of(4096);
         loop {
             if self.fill(&mut scratch)? == Filled::Closed {
                 return Err(format!("the broker closed the connection instead of {wanted}"));
@@ -278,8 +318,8 @@ pub(super) fn connect_packet(options: &Options, client_id: &str, out: &mut Vec<u
         keep_alive: 0,
         client_id,
         will: None,
-        username: None,
-        password: None,
+        username: options.username.as_deref(),
+        password: options.password.as_ref().map(String::as_bytes),
         properties: ConnectProperties {
             session_expiry_interval: expiry,
             ..ConnectProperties::default()

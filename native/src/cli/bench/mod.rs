@@ -1,4 +1,4 @@
-//! `halyard bench`: a load generator for any MQTT broker, over TCP and WebSocket. It counts every
+//! `halyard bench`: a load generator for any MQTT broker, over TCP, WebSocket and TLS. It counts every
 //! message and checks its order, and measures the broker's CPU time and memory if told its process.
 //! It speaks only MQTT to the broker and never depends on which broker it is.
 
@@ -9,6 +9,7 @@ mod load;
 mod options;
 mod process;
 mod report;
+mod secure;
 mod wire;
 
 use options::{Options, Parsed, Scenario};
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 fn all_rounds(options: &Options) -> Result<Vec<report::Round>, String> {
     let address = resolve(&options.host, options.port)?;
+    let options = &Options { secure: secure::Secure::of(options)?, ..options.clone() };
     let scenario = match options.scenario {
         Scenario::Idle => idle::run,
         Scenario::Pairs | Scenario::Fanout | Scenario::Rate => load::run,

@@ -1,5 +1,7 @@
 //! The command line of `halyard bench`.
 
+use super::secure::Secure;
+use crate::tls::ClientOptions;
 use halyard_core::packet::{QoS, Version};
 use lexopt::prelude::*;
 use std::time::Duration;
@@ -19,7 +21,14 @@ Usage: halyard bench SCENARIO [OPTIONS]
   -p, --port PORT         its port (1883)
       --ws                MQTT over WebSocket
       --path PATH         path of the WebSocket (/mqtt)
+      --cafile FILE       TLS, trusting the authorities in FILE
+      --cert FILE         certificate to show, with --key
+      --key FILE          its key
+      --insecure          do not check the broker's name
+      --tls-version V     the lowest: tlsv1.2 or tlsv1.3 (tlsv1.2)
   -V, --version VERSION   mqttv31, mqttv311 or mqttv5 (mqttv311)
+  -u, --username NAME     every connection's user name (none)
+  -P, --pw PASSWORD       and its password (none)
   -q, --qos QOS           0, 1 or 2 (0)
       --payload BYTES     payload, at least 16 (64)
       --window N          messages on their way per publisher (64; fanout 32)
@@ -67,7 +76,13 @@ pub(super) struct Options {
     pub(super) port: u16,
     pub(super) ws: bool,
     pub(super) path: String,
+    /// What the flags say about TLS; nothing, if there is to be none.
+    pub(super) tls: ClientOptions,
+    /// What was made of it.
+    pub(super) secure: Option<Secure>,
     pub(super) version: Version,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
     pub(super) qos: QoS,
     pub(super) payload: usize,
     pub(super) window: u64,
@@ -99,7 +114,11 @@ impl Options {
             port: 1883,
             ws: false,
             path: "/mqtt".to_owned(),
+            tls: ClientOptions::default(),
+            secure: None,
             version: Version::V4,
+            username: None,
+            password: None,
             qos: QoS::AtMostOnce,
             payload: 64,
             window: if scenario == Scenario::Fanout { 32 } else { 64 },
@@ -141,6 +160,12 @@ impl Options {
         let Some(scenario) = scenario else {
             return Err("no scenario: pairs, fanout, rate or idle".to_owned());
         };
+        if options.tls != ClientOptions::default() && options.tls.cafile.is_none() {
+            return Err("TLS needs --cafile".to_owned());
+        }
+        if options.tls.cert.is_some() != options.tls.key.is_some() {
+            return Err("--cert and --key go together".to_owned());
+        }
         options.scenario = scenario;
         options.window = window.unwrap_or_else(|| Self::new(scenario).window);
         Ok(Parsed::Run(Box::new(options)))
@@ -152,6 +177,13 @@ impl Options {
             "p" | "port" => self.port = number(args, "--port", 1, 65_535)?,
             "ws" => self.ws = true,
             "path" => self.path = string(args)?,
+            "cafile" => self.tls.cafile = Some(string(args)?),
+            "cert" => self.tls.cert = Some(string(args)?),
+            "key" => self.tls.key = Some(string(args)?),
+            "insecure" => self.tls.insecure = true,
+            "tls-version" => self.tls.only_tls13 = only_tls13(&string(args)?)?,
+            "u" | "username" => self.username = Some(string(args)?),
+            "P" | "pw" => self.password = Some(string(args)?),
             "V" | "version" => self.version = version_of(&string(args)?)?,
             "q" | "qos" => {
                 self.qos = QoS::from_bits(number(args, "--qos", 0, 2)?).unwrap_or_default();
@@ -211,6 +243,14 @@ fn version_of(name: &str) -> Result<Version, String> {
     }
 }
 
+fn only_tls13(lowest: &str) -> Result<bool, String> {
+    match lowest {
+        "tlsv1.2" => Ok(false),
+        "tlsv1.3" => Ok(true),
+        _ => Err(format!("--tls-version takes tlsv1.2 or tlsv1.3, not '{lowest}'")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +278,9 @@ mod tests {
             (&[], "no scenario"),
             (&["pairs", "--frobnicate"], "frobnicate"),
             (&["idle", "--version", "6"], "mqttv31"),
+            (&["idle", "--insecure"], "--cafile"),
+            (&["idle", "--cafile", "ca", "--cert", "c"], "--key"),
+            (&["idle", "--cafile", "ca", "--tls-version", "1.2"], "tlsv1.3"),
         ] {
             let error = parse(args).expect_err("wrong");
             assert!(error.contains(expected), "{error}");
