@@ -261,6 +261,76 @@ fn strings() {
     assert_eq!(decode(Role::Server, V5, &bom), Ok(()));
 }
 
+/// What a server says is wrong with `bytes`, or nothing.
+fn wrong(version: Option<Version>, bytes: &[u8]) -> Option<K> {
+    decode(Role::Server, version, bytes).err().map(|error| error.kind)
+}
+
+#[test]
+fn strings_wherever_they_stand() {
+    // A surrogate: well-formed for its length, and no text.
+    let bad = field(b"\xED\xA0\x80");
+    let good = field(b"a");
+    let some = Some(StringNotUtf8);
+    for level in [4, 5] {
+        // In 5.0 Properties stand before the payload and before the Will Topic.
+        let none: &[u8] = if level == 5 { &[0] } else { &[] };
+        let payload = |id: &[u8], topic: &[u8], user: &[u8]| {
+            let body = [none, id, none, topic, &field(b"will"), user, &field(b"p")].concat();
+            wrong(None, &connect(level, 0xC6, &body))
+        };
+        assert_eq!(payload(&good, &good, &good), None);
+        assert_eq!(payload(&bad, &good, &good), some, "Client Identifier");
+        assert_eq!(payload(&good, &bad, &good), some, "Will Topic");
+        assert_eq!(payload(&good, &good, &bad), some, "User Name");
+        let version = if level == 5 { V5 } else { V4 };
+        let subscribe = [&[0, 1][..], none, &bad, &[0]].concat();
+        assert_eq!(wrong(version, &packet(0x82, &subscribe)), some, "filter of SUBSCRIBE");
+        let unsubscribe = [&[0, 1][..], none, &bad].concat();
+        assert_eq!(wrong(version, &packet(0xA2, &unsubscribe)), some, "filter of UNSUBSCRIBE");
+    }
+    let publish = |property: &[u8]| {
+        let length = [u8::try_from(property.len()).unwrap()];
+        wrong(V5, &packet(0x30, &[&good[..], &length, property].concat()))
+    };
+    for id in [0x03, 0x08] {
+        assert_eq!(publish(&[&[id][..], &good].concat()), None);
+        assert_eq!(publish(&[&[id][..], &bad].concat()), some, "property {id:#04x}");
+    }
+    assert_eq!(publish(&[&[0x26][..], &good, &good].concat()), None);
+    assert_eq!(publish(&[&[0x26][..], &bad, &good].concat()), some, "name of a User Property");
+    assert_eq!(publish(&[&[0x26][..], &good, &bad].concat()), some, "value of a User Property");
+}
+
+#[test]
+fn connect_fields_are_there_as_the_flags_say() {
+    for level in [4, 5] {
+        let none: &[u8] = if level == 5 { &[0] } else { &[] };
+        let body = |flags, fields: &[Vec<u8>]| {
+            let fields = fields.concat();
+            wrong(None, &connect(level, flags, &[none, &field(b"c"), &fields].concat()))
+        };
+        let (user, password) = (field(b"u"), field(b"p"));
+        let will = [none, &field(b"t"), &field(b"x")].concat();
+        assert_eq!(body(0x02, &[]), None);
+        assert_eq!(body(0x82, std::slice::from_ref(&user)), None);
+        assert_eq!(body(0xC2, &[user.clone(), password.clone()]), None);
+        assert_eq!(body(0x06, std::slice::from_ref(&will)), None);
+        let surplus = Some(TrailingBytes);
+        assert_eq!(body(0x02, std::slice::from_ref(&user)), surplus, "User Name Flag 0");
+        assert_eq!(body(0x82, &[user.clone(), password]), surplus, "Password Flag 0");
+        assert_eq!(body(0x02, &[will.clone()]), surplus, "Will Flag 0");
+        let missing = Some(Truncated);
+        assert_eq!(body(0x82, &[]), missing, "User Name Flag 1");
+        assert_eq!(body(0xC2, std::slice::from_ref(&user)), missing, "Password Flag 1");
+        assert_eq!(body(0x06, &[]), missing, "Will Flag 1");
+        let topic_alone = will[..will.len() - 3].to_vec();
+        assert_eq!(body(0x06, &[topic_alone]), missing, "no Will Payload");
+        // What is there is read: the fields follow each other in this order.
+        assert_eq!(body(0xC6, &[will, user, field(b"p")]), None);
+    }
+}
+
 #[test]
 fn publish_header() {
     for flags in [6, 7, 14, 15] {

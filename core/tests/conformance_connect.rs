@@ -5,7 +5,9 @@ mod support;
 
 use halyard_core::conf::BrokerConfig;
 use halyard_core::engine::CloseReason;
-use halyard_core::packet::{Disconnect, Packet, QoS, ReasonCode, Version, Will, WillProperties};
+use halyard_core::packet::{
+    Disconnect, Packet, QoS, ReasonCode, UserPropertiesBuf, Version, Will, WillProperties,
+};
 use support::{Net, Raw, connect, publish};
 
 const ALL: [Version; 3] = [Version::V3, Version::V4, Version::V5];
@@ -370,15 +372,129 @@ fn the_will_is_published_when_the_connection_is_lost() {
 
 #[test]
 fn a_retained_will_is_retained() {
+    for version in ALL {
+        let mut net = Net::new(1);
+        let raw = net.open(0, version);
+        let mut packet = connect("c", version);
+        packet.will = Some(will("w", QoS::AtLeastOnce, true));
+        net.send(raw, &Packet::Connect(packet));
+        net.drop_connection(raw);
+        let late = net.client(0, "late", version);
+        net.subscribe(late, "w", QoS::AtMostOnce);
+        assert_eq!(net.read(late), ["suback [0]", "publish w q0 retain gone"]);
+    }
+}
+
+#[test]
+fn a_client_without_a_will_leaves_none() {
+    for version in ALL {
+        let mut net = Net::new(1);
+        let watching = net.client(0, "watcher", Version::V5);
+        net.subscribe(watching, "#", QoS::ExactlyOnce);
+        net.read(watching);
+        let raw = net.client(0, "c", version);
+        net.drop_connection(raw);
+        net.pass(1000);
+        assert_eq!(net.read(watching), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_will_that_was_published_is_forgotten() {
+    for version in ALL {
+        let mut net = Net::new(1);
+        let watching = watcher(&mut net);
+        let raw = net.open(0, version);
+        let mut packet = connect("c", version);
+        packet.clean_start = false;
+        packet.properties.session_expiry_interval = version.is_v5().then_some(100);
+        packet.will = Some(will("w", QoS::AtMostOnce, false));
+        net.send(raw, &Packet::Connect(packet));
+        net.drop_connection(raw);
+        assert_eq!(net.read(watching), ["publish w q0 gone"]);
+        reconnect(&mut net, "c", version, false, 100);
+        net.pass(1000);
+        assert_eq!(net.read(watching), Vec::<String>::new(), "neither at once nor with the end");
+    }
+}
+
+#[test]
+fn the_properties_of_a_will_go_with_it_in_their_order() {
     let mut net = Net::new(1);
-    let raw = net.open(0, Version::V4);
-    let mut packet = connect("c", Version::V4);
-    packet.will = Some(will("w", QoS::AtLeastOnce, true));
+    let watching = watcher(&mut net);
+    let mut users = UserPropertiesBuf::new();
+    for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+        assert!(users.push(name, value));
+    }
+    let raw = net.open(0, Version::V5);
+    let mut packet = connect("c", Version::V5);
+    let mut last = will("w", QoS::AtMostOnce, false);
+    last.properties.payload_format_utf8 = Some(true);
+    last.properties.message_expiry_interval = Some(100);
+    last.properties.response_topic = Some("reply/to");
+    last.properties.correlation_data = Some(b"\x00\x01");
+    last.properties.content_type = Some("text/plain");
+    last.properties.user_properties = users.as_ref();
+    packet.will = Some(last);
     net.send(raw, &Packet::Connect(packet));
     net.drop_connection(raw);
-    let late = net.client(0, "late", Version::V4);
-    net.subscribe(late, "w", QoS::AtMostOnce);
-    assert_eq!(net.read(late), ["suback [0]", "publish w q0 retain gone"]);
+    assert_eq!(
+        net.properties(watching),
+        "format=true expiry=100 response=reply/to correlation=[0, 1] content=text/plain \
+         user=b:1,a:2,b:3"
+    );
+}
+
+#[test]
+fn a_refusal_says_nothing_of_a_session_that_exists() {
+    for version in [Version::V4, Version::V5] {
+        let mut net = Net::new(1);
+        reconnect(&mut net, "c", version, false, 100);
+        assert_eq!(reconnect(&mut net, "c", version, false, 100), ["connack 0x00 present"]);
+        net.reconfigure_all(|config| config.listeners[0].allow_anonymous = false);
+        assert_eq!(reconnect(&mut net, "c", version, false, 100), ["connack 0x87"]);
+    }
+}
+
+#[test]
+fn no_response_information_is_given() {
+    for asked in [false, true] {
+        let mut net = Net::new(1);
+        let raw = net.open(0, Version::V5);
+        let mut packet = connect("c", Version::V5);
+        packet.properties.request_response_information = asked;
+        net.send(raw, &Packet::Connect(packet));
+        let packets = net.raw_packets(raw);
+        assert!(packets[0].contains("response_information: None"), "{packets:?}");
+    }
+}
+
+#[test]
+fn a_connect_of_the_wrong_form_is_not_answered_in_3_1_1() {
+    for bytes in [
+        &b"\x10\x0d\x00\x04MQTT\x04\x03\x00\x00\x00\x01c"[..],
+        b"\x10\x0d\x00\x04MQTT\x04\x1e\x00\x00\x00\x01c",
+        b"\x10\x0d\x00\x04MQTT\x04\x82\x00\x00\x00\x01c",
+        b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01\xff",
+    ] {
+        let mut net = Net::new(1);
+        let raw = net.open(0, Version::V4);
+        net.send_bytes(raw, bytes);
+        assert!(matches!(net.closed[&raw.conn.0], CloseReason::Malformed(_)), "{bytes:02x?}");
+        assert_eq!(net.read(raw), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn nothing_follows_the_disconnect_of_the_server() {
+    let mut net = Net::new(1);
+    let (raw, other) = (net.client(0, "c", Version::V5), net.client(0, "d", Version::V5));
+    net.subscribe(raw, "#", QoS::AtMostOnce);
+    net.read(raw);
+    net.send(raw, &Packet::Connect(connect("c", Version::V5)));
+    net.send(raw, &Packet::Pingreq);
+    net.send(other, &Packet::Publish(publish("t", QoS::AtMostOnce, 0, b"x")));
+    assert_eq!(net.read(raw), ["disconnect 0x82"]);
 }
 
 #[test]

@@ -535,6 +535,121 @@ fn order_is_kept_for_each_topic_and_qos() {
 }
 
 #[test]
+fn acknowledgements_leave_in_the_order_of_what_they_answer() {
+    let order = [7, 3, 9, 1, 300, 2];
+    let expected = |name: &str| order.map(|number| format!("{name} {number} 0x00"));
+    for version in ALL {
+        let mut net = Net::new(1);
+        let p = net.client(0, "p", version);
+        for number in order {
+            net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, number, b"x")));
+        }
+        let pubacks = net.read(p);
+        for number in order {
+            net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, number, b"x")));
+        }
+        let pubrecs = net.read(p);
+        if version.is_v5() {
+            // Nobody subscribes, and 5.0 says so.
+            let told = |name: &str| order.map(|number| format!("{name} {number} 0x10"));
+            assert_eq!((pubacks, pubrecs), (told("puback").to_vec(), told("pubrec").to_vec()));
+        } else {
+            assert_eq!(
+                (pubacks, pubrecs),
+                (expected("puback").to_vec(), expected("pubrec").to_vec())
+            );
+        }
+        for number in order {
+            net.ack(p, Packet::Pubrel, number);
+        }
+        assert_eq!(net.read(p), expected("pubcomp"));
+    }
+}
+
+#[test]
+fn pubrels_leave_in_the_order_of_the_pubrecs() {
+    for version in ALL {
+        let mut net = Net::new(1);
+        let (p, s) = (net.client(0, "p", version), net.client(0, "s", version));
+        net.subscribe(s, "#", QoS::ExactlyOnce);
+        for number in 1..=4 {
+            net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, number, b"x")));
+        }
+        assert_eq!(net.read(s).len(), 5);
+        for number in [3, 1, 4, 2] {
+            net.ack(s, Packet::Pubrec, number);
+        }
+        assert_eq!(net.read(s), [3, 1, 4, 2].map(|number| format!("pubrel {number} 0x00")));
+    }
+}
+
+#[test]
+fn every_topic_is_ordered_at_every_qos() {
+    for (version, qos) in ALL.into_iter().flat_map(|version| {
+        [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| (version, qos))
+    }) {
+        let mut net = Net::new(1);
+        let (p, s) = (net.client(0, "p", version), net.client(0, "s", version));
+        net.subscribe(s, "#", QoS::ExactlyOnce);
+        net.read(s);
+        let topics = ["a", "b", "c/d"];
+        for number in 1..=90u16 {
+            let packet_id = if qos == QoS::AtMostOnce { 0 } else { number };
+            let topic = topics[usize::from(number) % 3];
+            let payload = number.to_string();
+            net.send(p, &Packet::Publish(publish(topic, qos, packet_id, payload.as_bytes())));
+            if qos == QoS::ExactlyOnce {
+                net.ack(p, Packet::Pubrel, number);
+            }
+        }
+        let mut seen: [Vec<u16>; 3] = Default::default();
+        loop {
+            let packets = net.read(s);
+            if packets.is_empty() {
+                break;
+            }
+            for text in packets {
+                let words: Vec<&str> = text.split(' ').collect();
+                if words[0] == "pubrel" {
+                    net.ack(s, Packet::Pubcomp, words[1].parse().unwrap());
+                    continue;
+                }
+                let topic = topics.iter().position(|topic| *topic == words[1]).unwrap();
+                seen[topic].push(words.last().unwrap().parse().unwrap());
+                match qos {
+                    QoS::AtMostOnce => {}
+                    QoS::AtLeastOnce => net.ack(s, Packet::Puback, words[3][2..].parse().unwrap()),
+                    QoS::ExactlyOnce => net.ack(s, Packet::Pubrec, words[3][2..].parse().unwrap()),
+                }
+            }
+        }
+        for (remainder, numbers) in (0..3).zip(seen) {
+            let sent: Vec<u16> = (1..=90).filter(|number| number % 3 == remainder).collect();
+            assert_eq!(numbers, sent, "{version:?} {qos:?}");
+        }
+    }
+}
+
+#[test]
+fn a_retained_message_keeps_its_qos() {
+    for version in ALL {
+        let mut net = Net::new(1);
+        let p = net.client(0, "p", version);
+        let mut packet = publish("t", QoS::AtLeastOnce, 1, b"x");
+        packet.retain = true;
+        net.send(p, &Packet::Publish(packet));
+        for (granted, expected) in [
+            (QoS::ExactlyOnce, "publish t q1 id1 retain x"),
+            (QoS::AtMostOnce, "publish t q0 retain x"),
+        ] {
+            let s = net.client(0, "s", version);
+            net.subscribe(s, "t", granted);
+            assert_eq!(net.read(s)[1..], [expected]);
+        }
+    }
+}
+
+#[test]
 fn no_packet_identifier_is_used_twice_at_a_time() {
     let broker = BrokerConfig { max_inflight_messages: 0, ..BrokerConfig::default() };
     let mut net = Net::with(1, broker);

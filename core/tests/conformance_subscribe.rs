@@ -223,12 +223,13 @@ fn subscriptions_live_with_the_session() {
             raw
         };
         let s = open(&mut net);
-        subscribe_all(&mut net, s, &[("t", QoS::AtLeastOnce)]);
+        subscribe_all(&mut net, s, &[("t", QoS::ExactlyOnce)]);
         net.drop_connection(s);
         net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"x")));
+        net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 2, b"z")));
         send(&mut net, p, "t", b"lost");
         let s = open(&mut net);
-        assert_eq!(net.read(s)[1..], ["publish t q1 id1 x"]);
+        assert_eq!(net.read(s)[1..], ["publish t q1 id1 x", "publish t q2 id2 z"]);
         send(&mut net, p, "t", b"y");
         assert_eq!(net.read(s), ["publish t q0 y"]);
     }
@@ -261,6 +262,22 @@ fn a_shared_subscription_gives_each_message_to_one_member() {
         }
         for member in members {
             assert_eq!(net.read(member), ["publish t/x q0 x"; 10]);
+        }
+    }
+}
+
+#[test]
+fn a_shared_subscription_keeps_to_the_granted_qos() {
+    for version in ALL {
+        for granted in 0..=2u8 {
+            let mut net = Net::new(1);
+            let (p, s) = (net.client(0, "p", version), net.client(0, "s", version));
+            let qos = QoS::from_bits(granted).unwrap();
+            let suback = subscribe_all(&mut net, s, &[("$share/g/t", qos)]);
+            assert_eq!(suback, [format!("suback [{granted}]")]);
+            net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 1, b"x")));
+            let delivered = net.read(s);
+            assert!(delivered[0].starts_with(&format!("publish t q{granted}")), "{delivered:?}");
         }
     }
 }
