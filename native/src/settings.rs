@@ -68,6 +68,11 @@ impl Settings {
         Self { config, config_file: None, tokens, warnings, tls }
     }
 
+    /// Whether this admin API is served: never without the token that it is to ask for.
+    pub(crate) fn serves(&self, admin: &AdminConfig) -> bool {
+        admin.enabled && (admin.token_file.is_none() || self.token(admin).is_some())
+    }
+
     /// What requests to this admin API must carry.
     pub(crate) fn token(&self, admin: &AdminConfig) -> Option<&Token> {
         self.tokens.get(admin.token_file.as_ref()?)
@@ -83,6 +88,10 @@ impl Settings {
         self.config.listeners[at] = other.config.listeners[index].clone();
         self.tls.resize(self.config.listeners.len(), None);
         self.tls[at] = other.tls.get(index).cloned().flatten();
+        let admin = &other.config.listeners[index].admin;
+        if let (Some(path), Some(token)) = (&admin.token_file, other.token(admin)) {
+            self.tokens.entry(path.clone()).or_insert_with(|| token.clone());
+        }
     }
 
     /// The configuration of the engine of one shard.

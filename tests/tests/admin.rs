@@ -92,6 +92,28 @@ fn a_token_is_asked_for_and_may_be_changed_by_a_reload() {
     std::fs::remove_file(&folder).unwrap();
 }
 
+/// The listener is moved by the file, and the file of its token is gone with the lines that named it:
+/// the socket that is still there goes on asking for the token.
+#[test]
+fn a_listener_that_a_reload_no_longer_names_keeps_its_token() {
+    let setup = Setup::default().file("token", "first-token-of-the-test\n");
+    let broker = setup.config(&format!("{MQTT}{API}admin_token_file @DIR@/token\n")).start();
+    let status = |fields: &str| ask_with(&broker, "GET /api/v1/stats", fields, "").0;
+    let token = "Authorization: Bearer first-token-of-the-test\r\n";
+    assert_eq!((status(token), status("")), (200, 401));
+    let file = broker.folder().join("halyard.conf");
+    std::fs::write(&file, MQTT).unwrap();
+    for times in 1..3 {
+        broker.signal("HUP");
+        wait_until("the reload", || {
+            let log = broker.log();
+            let done = log.iter().filter(|line| line.contains("Config reloaded")).count();
+            (done == times).then_some(())
+        });
+        assert_eq!((status(""), status(token)), (401, 200));
+    }
+}
+
 #[test]
 fn clients_are_listed_inspected_and_kicked() {
     let broker = broker();

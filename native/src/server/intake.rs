@@ -123,7 +123,7 @@ impl Intake<'_> {
 
     pub(super) fn request(&mut self, conn: &mut Conn, bytes: &mut [u8]) -> Next {
         let listener = &self.settings.config.listeners[usize::from(conn.listener)];
-        let admin = listener.admin.enabled.then(|| Admin {
+        let admin = self.settings.serves(&listener.admin).then(|| Admin {
             token: self.settings.token(&listener.admin),
             body_bytes_max: listener.admin.body_bytes_max,
         });

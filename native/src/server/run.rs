@@ -61,6 +61,8 @@ pub(crate) struct Server<'a> {
 struct Shards {
     mailboxes: Arc<[Mailbox]>,
     tasks: JoinSet<()>,
+    /// What is in force.
+    settings: Arc<Settings>,
     store: Option<Store>,
     /// Says why the store failed, if it does.
     failures: UnboundedReceiver<String>,
@@ -106,7 +108,7 @@ impl Server<'_> {
         self.log.publish_by(Box::new(move |lines| {
             first.first().map_or(0, |mailbox| mailbox.put_log(lines))
         }));
-        Ok(Shards { mailboxes, tasks, store, failures })
+        Ok(Shards { mailboxes, tasks, settings, store, failures })
     }
 
     fn shard(
@@ -236,7 +238,7 @@ impl Server<'_> {
         self.log.line(LogType::Notice, format_args!("{text}"));
     }
 
-    fn reload(&self, shards: &Shards) {
+    fn reload(&self, shards: &mut Shards) {
         // Whatever becomes of the rest, a log that was moved away is left alone from now on.
         self.log.reopen();
         if self.settings.config_file.is_none() {
@@ -246,7 +248,7 @@ impl Server<'_> {
         }
         self.log.line(LogType::Notice, format_args!("Reloading config."));
         let outcome = (self.reload)().and_then(|mut settings| {
-            self.keep_listeners(&mut settings);
+            self.keep_listeners(&shards.settings, &mut settings);
             settings.config.broker.persistence = self.settings.config.broker.persistence;
             self.log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
             Ok(Arc::new(settings))
@@ -256,6 +258,7 @@ impl Server<'_> {
                 for mailbox in shards.mailboxes.iter() {
                     mailbox.put(Mail::Reconfigure(Arc::clone(&settings)));
                 }
+                shards.settings = settings;
                 self.log.line(LogType::Notice, format_args!("Config reloaded."));
             }
             Err(error) => self.log.line(
@@ -265,18 +268,19 @@ impl Server<'_> {
         }
     }
 
-    /// Sockets stay as they were opened; what else their listeners say is taken over.
-    fn keep_listeners(&self, settings: &mut Settings) {
+    /// Sockets stay as they were opened; what else their listeners say is taken over. One that is
+    /// not in the file any more stays as it was last in force.
+    fn keep_listeners(&self, old: &Settings, settings: &mut Settings) {
         let new = settings.clone();
-        settings.config.listeners.clone_from(&self.settings.config.listeners);
-        let mut moved = new.config.listeners.len() != settings.config.listeners.len();
-        for at in 0..settings.config.listeners.len() {
-            let ours = socket(&self.settings.config.listeners[at]);
+        settings.config.listeners.clone_from(&old.config.listeners);
+        let mut moved = new.config.listeners.len() != old.config.listeners.len();
+        for at in 0..old.config.listeners.len() {
+            let ours = socket(&old.config.listeners[at]);
             match new.config.listeners.iter().position(|other| socket(other) == ours) {
                 Some(index) => settings.adopt(at, &new, index),
                 None => {
                     moved = true;
-                    settings.adopt(at, &self.settings, at);
+                    settings.adopt(at, old, at);
                 }
             }
         }
