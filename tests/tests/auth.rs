@@ -6,8 +6,11 @@
 
 use halyard_core::packet::Connect;
 use halyard_core::packet::Packet;
+use halyard_core::packet::QoS;
 use halyard_core::packet::ReasonCode;
 use halyard_core::packet::Version;
+use halyard_core::packet::Will;
+use halyard_core::packet::WillProperties;
 use halyard_tests::Broker;
 use halyard_tests::Client;
 use halyard_tests::Setup;
@@ -392,4 +395,56 @@ fn a_key_file_that_is_none_stops_the_start() {
     let outcome = Setup::default().config(&config).file("key", "too short").run();
     assert_eq!(outcome.code, Some(3));
     assert!(outcome.stderr.contains("key: error: jwt_key_file: "), "{outcome:?}");
+}
+
+/// A Will of a client whose token gives these rights; the client stays.
+fn leave_a_will(broker: &Broker, client_id: &str, rights: &str, topic: &str) -> Client {
+    let password = token(3600, &format!(r#","acl":{rights}"#));
+    let mut hello = connect(client_id, Version::V5);
+    hello.username = Some("ann");
+    hello.password = Some(password.as_bytes());
+    hello.properties.session_expiry_interval = Some(1000);
+    hello.will = Some(Will {
+        topic,
+        payload: b"w",
+        qos: QoS::AtMostOnce,
+        retain: true,
+        properties: WillProperties::default(),
+    });
+    let mut client = Client::new(Stream::tcp(broker.mqtt()));
+    client.send_connect(&hello);
+    client.receive().with(|packet| match packet {
+        Packet::Connack(connack) => assert_eq!(connack.reason, OK),
+        other => panic!("{other:?}"),
+    });
+    client
+}
+
+#[test]
+fn a_will_that_a_token_denies_does_not_come_out_after_a_restart() {
+    let store = folder("will");
+    let config = CONFIG.replace("password_file @DIR@/passwd", "jwt_key_file @DIR@/key");
+    let config = format!("{config}persistence true\npersistence_location {}\n", store.display());
+    let start = || Setup::default().config(&config).file("key", JWT_SECRET).start();
+    let mut broker = start();
+    let clients = [
+        leave_a_will(&broker, "a", r#"{"pub":["own"]}"#, "other"),
+        leave_a_will(&broker, "b", r#"{"pub":["own"]}"#, "own"),
+    ];
+    broker.signal("KILL");
+    broker.wait();
+    drop(clients);
+    let broker = start();
+    let mut reader = Client::new(Stream::tcp(broker.mqtt()));
+    say(&mut reader, "r", Some("ann"), &token(3600, ""));
+    reader.receive();
+    reader.subscribe("#", QoS::AtMostOnce);
+    let topic = reader.receive().with(|packet| match packet {
+        Packet::Publish(publish) => publish.topic.to_owned(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(topic, "own");
+    reader.subscribe("other", QoS::AtMostOnce);
+    reader.ping();
+    fs::remove_dir_all(store).unwrap();
 }

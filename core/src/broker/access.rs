@@ -151,6 +151,22 @@ impl Broker {
         }
     }
 
+    /// Takes away a Will that the client's own token denies. Those rights end with the connection and
+    /// stand in no record: after a restart nothing would keep such a Will back.
+    pub(super) fn strip_will(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
+        let Some(session) = self.session(key).filter(|session| session.claims.is_some()) else {
+            return;
+        };
+        let Some(topic) = session.will.as_ref().map(|will| will.message.topic.clone()) else {
+            return;
+        };
+        if self.is_will_denied(key, &topic, outlet)
+            && let Some(session) = self.session_mut(key)
+        {
+            session.will = None;
+        }
+    }
+
     /// Whether a Will that is due may not be published any more; if so it is counted and reported.
     pub(super) fn is_will_denied(
         &mut self,

@@ -88,7 +88,7 @@ impl Broker {
             None => self.create(&identity.client_id, connect.version)?,
         };
         let user_before = self.session(key).and_then(|session| session.username.clone());
-        self.attach(now, key, applicant, listener, connect, expiry);
+        self.attach(now, key, applicant, connect, expiry, outlet);
         self.user_changed(user_before.as_deref(), key);
 
         let will = connect.will.as_ref();
@@ -320,16 +320,18 @@ impl Broker {
         now: Instant,
         key: SessionKey,
         applicant: Applicant<'_>,
-        listener: &ListenerConfig,
         connect: &Connect<'_>,
         expiry: u32,
+        outlet: &mut impl Outlet,
     ) {
         self.disarm_session(key);
         let own = match self.config.broker.max_inflight_messages {
             0 => u16::MAX,
             max => max,
         };
-        let mount: Option<Arc<str>> = listener.mount_point.as_deref().map(Into::into);
+        let listener = self.config.listeners.get(usize::from(applicant.listener));
+        let mount = listener.and_then(|listener| listener.mount_point.as_deref());
+        let mount: Option<Arc<str>> = mount.map(Into::into);
         let will = connect.will.as_ref().map(|will| {
             Box::new(PendingWill {
                 message: will_message(mount.as_deref(), will, now),
@@ -355,7 +357,10 @@ impl Broker {
             receive_maximum: connect.properties.receive_maximum.unwrap_or(u16::MAX).min(own),
             problem_information: connect.properties.request_problem_information,
         });
-        self.durable.attached(session);
+        self.strip_will(key, outlet);
+        if let Some(session) = self.sessions.get_mut(key.slot) {
+            self.durable.attached(session);
+        }
     }
 
     fn connack<'a>(
