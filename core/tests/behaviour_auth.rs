@@ -348,6 +348,17 @@ fn a_new_configuration_disconnects_whose_line_is_gone_or_another() {
 }
 
 #[test]
+fn a_name_that_nobody_had_to_prove_does_not_outlive_the_first_list_of_users() {
+    let mut net = Net::new(1);
+    let (named, nameless) = (ask(&mut net, "c", "ann", V5), net.client(0, "d", V5));
+    assert_eq!((net.read(named), net.read(nameless)), (vec!["connack 0x00".into()], vec![]));
+    configured(&mut net, |_, listener| listener.authority = Some(authority(&[("ann", 1)])));
+    assert_eq!(net.read(named), ["disconnect 0x98"]);
+    assert_eq!(net.read(nameless), Vec::<String>::new());
+    assert!(!net.closed.contains_key(&nameless.conn.0), "allow_anonymous still holds");
+}
+
+#[test]
 fn a_verdict_about_a_line_that_was_changed_meanwhile_does_not_hold() {
     let mut net = closed_house();
     let raw = ask(&mut net, "c", "ann", V5);

@@ -465,11 +465,11 @@ fn is_upheld(config: &super::Config, connection: &Connection, grant: &Grant) -> 
     let Some(listener) = config.listeners.get(usize::from(connection.listener)) else {
         return false;
     };
-    match &listener.authority {
-        _ if !grant.credential.is_revocable() => {
-            grant.credential.is_proof() || listener.allow_anonymous
-        }
-        Some(authority) => authority.upholds(grant.username.as_deref(), grant.credential),
-        None => false,
+    let (credential, authority) = (grant.credential, listener.authority.as_ref());
+    if !credential.is_proof() {
+        // A name that nobody had to prove does not hold where it would have to be proved now.
+        return listener.allow_anonymous && (grant.username.is_none() || authority.is_none());
     }
+    !credential.is_revocable()
+        || authority.is_some_and(|own| own.upholds(grant.username.as_deref(), credential))
 }
