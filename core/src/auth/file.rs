@@ -152,6 +152,6 @@ mod tests {
     fn an_empty_file_has_no_users() {
         let parsed = parse("p", b"");
         assert!(parsed.is_valid() && parsed.users.is_empty());
-        assert!(parsed.users.stand_in(7).is_none());
+        assert!(parsed.users.stand_in("ann").is_none());
     }
 }

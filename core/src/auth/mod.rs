@@ -21,6 +21,7 @@ pub use secret::Secret;
 pub use token::{TokenKey, TokenKind, TokenRules};
 pub use verdict::{Credential, Denial, Grant, Question, Verdict};
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,11 +63,11 @@ impl Users {
         self.by_name.is_empty()
     }
 
-    /// Some user, the same one for the same number: whose hash stands in for that of a user who
-    /// does not exist, so that the answer takes as long.
-    pub fn stand_in(&self, number: u64) -> Option<&User> {
-        let len = u64::try_from(self.by_name.len()).ok().filter(|len| *len > 0)?;
-        self.by_name.values().nth(usize::try_from(number % len).ok()?)
+    /// Some user, always the same one for the same name: whose hash stands in for that of a user who
+    /// does not exist, so that the answer takes as long. Found as fast as a user who does.
+    pub fn stand_in(&self, name: &str) -> Option<&User> {
+        let behind = self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded)).next();
+        behind.or_else(|| self.by_name.first_key_value()).map(|(_, user)| user)
     }
 }
 

@@ -25,18 +25,22 @@ pub(super) struct Origin {
 impl Origin {
     pub(super) fn new(key: &hmac::Key, peer: &Peer, name: &str) -> Self {
         let mut text = [0; 17];
-        match peer {
-            Peer::Ip { address: IpAddr::V4(address), .. } => {
+        let address = match peer {
+            // A proxy may write the address of an IPv4 client as one of IPv6.
+            Peer::Ip { address, .. } => Some(address.to_canonical()),
+            Peer::Unix | Peer::Local => None,
+        };
+        match address {
+            Some(IpAddr::V4(address)) => {
                 text[0] = 4;
                 text[1..5].copy_from_slice(&address.octets());
             }
             // Who has one address of a network has all of it.
-            Peer::Ip { address: IpAddr::V6(address), .. } => {
+            Some(IpAddr::V6(address)) => {
                 text[0] = 6;
                 text[1..9].copy_from_slice(&address.octets()[..8]);
             }
-            Peer::Unix => text[0] = 1,
-            Peer::Local => {}
+            None => text[0] = u8::from(*peer == Peer::Unix),
         }
         let user = [&text, name.as_bytes()].concat();
         Self { address: number(key, &text), user: number(key, &user) }
@@ -141,6 +145,8 @@ mod tests {
         };
         assert_eq!(at("2001:db8::1"), at("2001:db8::2:1"));
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_ne!(at("::ffff:192.0.2.1"), at("::ffff:192.0.2.2"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
         let mut failures = Failures::new(0, 0);
         for _ in 0..1000 {
             failures.note(at("::1"), Instant::ZERO);

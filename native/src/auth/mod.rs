@@ -24,6 +24,7 @@ use halyard_core::auth::Question;
 use halyard_core::auth::SCRAM_SHA_256;
 use halyard_core::auth::Secret;
 use halyard_core::auth::TokenRules;
+use halyard_core::auth::Users;
 use halyard_core::auth::Verdict;
 use halyard_core::conf::AuthConfig;
 use halyard_core::engine::AuthRequest;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::time::Duration;
 
 /// An answer for the shard that asked.
@@ -67,6 +69,8 @@ struct State {
     failures: Failures,
     /// Who waits for the hash of the same user and password.
     waiting: BTreeMap<Key, Vec<Waiter>>,
+    /// By the users they are for.
+    decoys: Vec<(Weak<Users>, Arc<scram::Decoy>)>,
 }
 
 /// A password to be verified.
@@ -104,6 +108,7 @@ impl Authenticator {
             right: Recent::new(entries as usize, life),
             failures: Failures::new(config.failures_per_address, config.failures_per_user),
             waiting: BTreeMap::new(),
+            decoys: Vec::new(),
         };
         let pool = Pool::new(threads(config), config.queue as usize, clock);
         Ok(Arc::new(Self { key, state: Mutex::new(state), pool }))
@@ -162,16 +167,16 @@ impl Authenticator {
     ) -> (Option<Box<scram::Server>>, Verdict) {
         let name = scram::name_of(first).unwrap_or_default();
         let origin = failures::Origin::new(&self.key, &request.peer, &name);
-        if self.lock().failures.is_user_over(origin, now) {
+        if self.is_over(origin, now) {
             return (None, Verdict::Denied(Denial::TooManyFailures));
         }
         // A User Name besides is no other's.
         let is_one = request.username.as_deref().is_none_or(|own| own.is_empty() || own == name);
         let users = request.authority.users.as_ref().filter(|_| is_one && method == SCRAM_SHA_256);
         let nonce = scram::nonce();
-        let begun = users
-            .zip(nonce)
-            .and_then(|(users, nonce)| scram::Server::begin(users, &self.key, first, &nonce));
+        let begun = users.zip(nonce).and_then(|(users, nonce)| {
+            scram::Server::begin(users, &self.decoy(users), first, &nonce)
+        });
         let Some((exchange, data)) = begun else {
             self.lock().failures.note(origin, now);
             return (None, Verdict::Denied(Denial::Credentials));
@@ -189,6 +194,10 @@ impl Authenticator {
     ) -> Verdict {
         let Some(exchange) = exchange else { return Verdict::Denied(Denial::Credentials) };
         let origin = failures::Origin::new(&self.key, &request.peer, exchange.name());
+        // Asked again: many exchanges may have been begun before the first of them failed.
+        if self.is_over(origin, now) {
+            return Verdict::Denied(Denial::TooManyFailures);
+        }
         match exchange.finish(proof) {
             Some((grant, last)) => Verdict::Granted { grant, data: last.into() },
             None => {
@@ -198,25 +207,39 @@ impl Authenticator {
         }
     }
 
+    fn is_over(&self, origin: failures::Origin, now: Instant) -> bool {
+        let failures = &self.lock().failures;
+        failures.is_user_over(origin, now) || failures.is_address_over(origin, now)
+    }
+
+    /// What SCRAM tells those who are not among `users`; made once for each reading of their file.
+    fn decoy(&self, users: &Arc<Users>) -> Arc<scram::Decoy> {
+        let mut state = self.lock();
+        let of_them = |(own, _): &&(Weak<Users>, _)| std::ptr::eq(own.as_ptr(), Arc::as_ptr(users));
+        if let Some((_, decoy)) = state.decoys.iter().find(of_them) {
+            return Arc::clone(decoy);
+        }
+        let decoy = Arc::new(scram::Decoy::of(users));
+        state.decoys.retain(|(own, _)| own.strong_count() > 0);
+        state.decoys.push((Arc::downgrade(users), Arc::clone(&decoy)));
+        decoy
+    }
+
     /// What there is to verify; `None` if there is nothing to verify it by.
     fn job(&self, name: Option<Box<str>>, password: Secret, authority: &Authority) -> Option<Job> {
         if let Some(rules) = &authority.tokens
             && token::is_token(password.expose())
         {
-            let mark = rules.keys.first().map_or(0, |key| key.fingerprint);
+            let mark = token::mark(rules, &self.key);
             let key = key(&self.key, name.as_deref().unwrap_or_default(), mark, &password);
             let task = Task::Token { rules: Arc::clone(rules), name };
             return Some(Job { key, password, task });
         }
         let (name, users) = (name.unwrap_or_default(), authority.users.as_ref()?);
         let Some(user) = users.get(&name) else {
-            let number = failures::number(&self.key, name.as_bytes());
             let key = key(&self.key, &name, 0, &password);
-            return Some(Job {
-                key,
-                password,
-                task: Task::Waste(users.stand_in(number)?.hash.clone()),
-            });
+            let task = Task::Waste(users.stand_in(&name)?.hash.clone());
+            return Some(Job { key, password, task });
         };
         let key = key(&self.key, &name, user.fingerprint, &password);
         let credential = Credential::User(user.fingerprint);
@@ -260,7 +283,7 @@ impl Authenticator {
 
     /// Passwords that were hashed so far.
     pub(crate) fn hashed(&self) -> u64 {
-        self.pool.done()
+        self.pool.taken()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -287,4 +310,51 @@ fn key(secret: &hmac::Key, name: &str, fingerprint: u64, password: &Secret) -> K
     let mut key = [0; 32];
     key.copy_from_slice(context.sign().as_ref());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use halyard_core::engine::Peer;
+    use std::net::IpAddr;
+
+    fn request(users: &Arc<Users>) -> AuthRequest {
+        let authority = Authority { users: Some(Arc::clone(users)), tokens: None };
+        AuthRequest {
+            conn: ConnectionId(1),
+            request: 1,
+            peer: Arc::new(Peer::Ip { address: IpAddr::from([192, 0, 2, 1]), port: 1 }),
+            client_id: "c".into(),
+            username: None,
+            question: Question::Password(None),
+            authority: Arc::new(authority),
+        }
+    }
+
+    /// Begins many exchanges before the first of them fails, each with another user.
+    #[test]
+    fn exchanges_count_against_their_address_when_they_end() {
+        let config = AuthConfig { failures_per_address: 5, ..AuthConfig::default() };
+        let own = Authenticator::new(&config, Clock::start()).unwrap();
+        let hash = hash::create(hash::Method::ScramSha256 { iterations: 1 }, b"pass").unwrap();
+        let users = Arc::new(halyard_core::auth::parse("p", format!("u:{hash}").as_bytes()).users);
+        let (request, now) = (request(&users), Instant::ZERO);
+        let begin = |number: usize| {
+            let first = format!("n,,n=user{number},r=nonce");
+            own.begin(&request, SCRAM_SHA_256, first.as_bytes(), now)
+        };
+        let begun: Vec<_> = (0..20).map(begin).collect();
+        let denials: Vec<Denial> = begun
+            .into_iter()
+            .map(|(exchange, _)| match own.end(exchange, &request, b"c=biws,r=x,p=AAAA", now) {
+                Verdict::Denied(denial) => denial,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(denials[..5], [Denial::Credentials; 5]);
+        assert_eq!(denials[5..], [Denial::TooManyFailures; 15]);
+        let (exchange, verdict) = begin(77);
+        assert!(exchange.is_none());
+        assert!(matches!(verdict, Verdict::Denied(Denial::TooManyFailures)), "{verdict:?}");
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Pool<T> {
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
     filled: Condvar,
-    done: AtomicU64,
+    taken: AtomicU64,
 }
 
 struct Queue<T> {
@@ -40,7 +40,7 @@ impl<T: Send + 'static> Pool<T> {
     pub(super) fn new(threads: usize, room: usize, clock: Clock) -> Self {
         let queue = Queue { waiting: VecDeque::new(), started: 0, idle: 0 };
         let shared =
-            Shared { queue: Mutex::new(queue), filled: Condvar::new(), done: AtomicU64::new(0) };
+            Shared { queue: Mutex::new(queue), filled: Condvar::new(), taken: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), threads, room, clock }
     }
 
@@ -65,9 +65,9 @@ impl<T: Send + 'static> Pool<T> {
         true
     }
 
-    /// Jobs that are done.
-    pub(super) fn done(&self) -> u64 {
-        self.shared.done.load(Ordering::Relaxed)
+    /// Jobs that a thread has taken up.
+    pub(super) fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::Relaxed)
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -81,8 +81,9 @@ impl<T> Shared<T> {
         _ = rustix::process::nice(NICE);
         loop {
             let (job, work) = self.next();
+            // Before its answer goes out: who has the answer finds it counted.
+            self.taken.fetch_add(1, Ordering::Relaxed);
             work(job);
-            self.done.fetch_add(1, Ordering::Relaxed);
         }
     }
 

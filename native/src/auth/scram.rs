@@ -19,8 +19,11 @@ use std::sync::Arc;
 
 /// Bytes of the longest message that is read.
 const MESSAGE_BYTES_MAX: usize = 4096;
-/// Iterations that a user who does not exist seems to have.
-const ITERATIONS: u32 = 4096;
+/// What a user who does not exist seems to have where nobody has keys: iterations, and salt bytes.
+const USUAL: (u32, usize) = (4096, 16);
+/// Users of the file, from its top, that make the salts of those who do not exist: more than one, for
+/// each knows what stands on his own line.
+const DECOY_USERS: usize = 8;
 /// The most that a client does for a server that asks for them.
 const ITERATIONS_MAX: u32 = 10_000_000;
 
@@ -56,12 +59,43 @@ pub(crate) fn name_of(first: &[u8]) -> Option<String> {
     unescaped(bare.split(',').next()?.strip_prefix("n=")?)
 }
 
+/// What those are told who do not exist, or have no keys: a salt as the others have it, and for each
+/// name always the same one, over restarts too. It hangs on nothing but the first lines of the file.
+pub(crate) struct Decoy {
+    key: hmac::Key,
+    iterations: u32,
+    salt_bytes: usize,
+}
+
+impl Decoy {
+    /// Goes through all users: for once after a file was read.
+    pub(crate) fn of(users: &Users) -> Self {
+        let mut lines: Vec<_> = users.iter().map(|(_, user)| (user.line, &user.hash)).collect();
+        lines.sort_unstable_by_key(|(line, _)| *line);
+        let usual = lines.iter().find_map(|(_, hash)| match hash {
+            PasswordHash::ScramSha256 { iterations, salt, .. } => Some((*iterations, salt.len())),
+            _ => None,
+        });
+        let (iterations, salt_bytes) = usual.unwrap_or(USUAL);
+        let mut context = digest::Context::new(&digest::SHA256);
+        for (_, hash) in lines.iter().take(DECOY_USERS) {
+            context.update(hash.to_string().as_bytes());
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, context.finish().as_ref());
+        Self { key, iterations, salt_bytes: salt_bytes.min(32) }
+    }
+
+    fn salt(&self, name: &str) -> Vec<u8> {
+        let tag = hmac::sign(&self.key, name.as_bytes());
+        tag.as_ref().iter().take(self.salt_bytes).copied().collect()
+    }
+}
+
 impl Server {
-    /// Answers the first message; `None` if it is none. Who does not exist is told a salt as well,
-    /// always the same.
+    /// Answers the first message; `None` if it is none. Who does not exist is told a salt as well.
     pub(crate) fn begin(
         users: &Users,
-        secret: &hmac::Key,
+        decoy: &Decoy,
         first: &[u8],
         nonce: &str,
     ) -> Option<(Self, Vec<u8>)> {
@@ -88,10 +122,7 @@ impl Server {
                 let keys = (*stored_key, *server_key, user.fingerprint);
                 (Some(keys), salt.to_vec(), *iterations)
             }
-            _ => {
-                let tag = hmac::sign(secret, name.as_bytes());
-                (None, tag.as_ref()[..16].to_vec(), ITERATIONS)
-            }
+            _ => (None, decoy.salt(&name), decoy.iterations),
         };
         let nonce = format!("{theirs}{nonce}");
         let answer = format!("r={nonce},s={},i={iterations}", encode_base64(&salt, true));
@@ -230,15 +261,15 @@ mod tests {
         parse("users", format!("user:{hash}\na,b=c:{hash}\n").as_bytes()).users
     }
 
-    fn secret() -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, b"secret")
+    fn decoy() -> Decoy {
+        Decoy::of(&users())
     }
 
     #[test]
     fn the_example_of_rfc_7677_goes_through_on_both_sides() {
         let (mut client, first) = Client::begin("user", b"pencil", THEIRS.into());
         assert_eq!(first, b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
-        let (server, challenge) = Server::begin(&users(), &secret(), &first, OURS).unwrap();
+        let (server, challenge) = Server::begin(&users(), &decoy(), &first, OURS).unwrap();
         assert_eq!(String::from_utf8_lossy(&challenge), CHALLENGE);
         let proof = client.prove(&challenge).unwrap();
         assert_eq!(String::from_utf8_lossy(&proof), PROOF);
@@ -252,8 +283,8 @@ mod tests {
     fn a_wrong_password_and_an_unknown_user_fail_at_the_same_step() {
         for (name, password) in [("user", "pen"), ("nobody", "pencil")] {
             let (mut client, first) = Client::begin(name, password.as_bytes(), THEIRS.into());
-            let (server, challenge) = Server::begin(&users(), &secret(), &first, OURS).unwrap();
-            let again = Server::begin(&users(), &secret(), &first, OURS).unwrap().1;
+            let (server, challenge) = Server::begin(&users(), &decoy(), &first, OURS).unwrap();
+            let again = Server::begin(&users(), &decoy(), &first, OURS).unwrap().1;
             assert_eq!(challenge, again, "a salt that changes would tell");
             let proof = client.prove(&challenge).unwrap();
             assert!(server.finish(&proof).is_none(), "{name}");
@@ -261,10 +292,40 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_is_told_the_same_after_a_restart_and_more_users() {
+        let salt = decode_base64("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        let line = |name: &str, password: &str| {
+            let keys = hash::scram_keys(password.as_bytes(), &salt, 10_000).unwrap();
+            let (stored_key, server_key) = (keys.stored_key, keys.server_key);
+            let salt = salt.clone().into();
+            let hash =
+                PasswordHash::ScramSha256 { iterations: 10_000, salt, stored_key, server_key };
+            format!("{name}:{hash}\n")
+        };
+        let mut file: String = (0..8).map(|n| line(&format!("user{n}"), "pencil")).collect();
+        let told = |file: &str| {
+            let users = parse("users", file.as_bytes()).users;
+            let first = format!("n,,n=nobody,r={THEIRS}");
+            let (_, told) =
+                Server::begin(&users, &Decoy::of(&users), first.as_bytes(), OURS).unwrap();
+            String::from_utf8(told).unwrap()
+        };
+        let before = told(&file);
+        assert!(before.ends_with(",i=10000"), "{before}");
+        assert_eq!(
+            before.split("s=").nth(1).unwrap().len(),
+            "W22ZaJ0SNY7soEsUEjb6gQ==,i=10000".len()
+        );
+        file.push_str(&line("added", "x"));
+        assert_eq!(told(&file), before);
+        assert_ne!(told(&line("other", "secret")), before);
+    }
+
+    #[test]
     fn names_with_commas_and_equals_signs_are_escaped() {
         let (mut client, first) = Client::begin("a,b=c", b"pencil", THEIRS.into());
         assert_eq!(first, b"n,,n=a=2Cb=3Dc,r=rOprNGfwEbeRWgbNEkqO");
-        let (server, challenge) = Server::begin(&users(), &secret(), &first, OURS).unwrap();
+        let (server, challenge) = Server::begin(&users(), &decoy(), &first, OURS).unwrap();
         assert_eq!(server.name(), "a,b=c");
         assert!(server.finish(&client.prove(&challenge).unwrap()).is_some());
     }
@@ -285,10 +346,7 @@ mod tests {
             "n,x,n=user,r=x",
             "n,,n=user,r=\u{7}",
         ] {
-            assert!(
-                Server::begin(&users(), &secret(), first.as_bytes(), OURS).is_none(),
-                "{first}"
-            );
+            assert!(Server::begin(&users(), &decoy(), first.as_bytes(), OURS).is_none(), "{first}");
         }
         let first = format!("n,,n=user,r={THEIRS}");
         for proof in [
@@ -299,7 +357,7 @@ mod tests {
             PROOF.replace(",p=", ",q="),
             "c=biws,p=AAAA".to_owned(),
         ] {
-            let (server, _) = Server::begin(&users(), &secret(), first.as_bytes(), OURS).unwrap();
+            let (server, _) = Server::begin(&users(), &decoy(), first.as_bytes(), OURS).unwrap();
             assert!(server.finish(proof.as_bytes()).is_none(), "{proof}");
         }
         let (mut client, _) = Client::begin("user", b"pencil", THEIRS.into());

@@ -34,6 +34,19 @@ pub(super) fn is_token(password: &[u8]) -> bool {
     password.starts_with(b"eyJ") && password.iter().filter(|byte| **byte == b'.').count() == 2
 }
 
+/// Stands for the rules as a whole: what was found right under others is not known to be right.
+pub(super) fn mark(rules: &TokenRules, secret: &hmac::Key) -> u64 {
+    let TokenRules { keys, username_claim, acl_claim, issuer, audience } = rules;
+    let mut text: Vec<u8> = keys.iter().flat_map(|key| key.fingerprint.to_le_bytes()).collect();
+    let claims = [Some(username_claim), Some(acl_claim), issuer.as_ref(), audience.as_ref()];
+    for claim in claims {
+        // No text has this byte.
+        text.push(0xFF);
+        text.extend(claim.map_or(&[0xFE][..], |claim| claim.as_bytes()));
+    }
+    failures::number(secret, &text)
+}
+
 /// Who presents the token; `None` if it does not hold.
 pub(super) fn verify(
     rules: &TokenRules,
@@ -86,7 +99,9 @@ pub(super) fn verify(
 fn rights(claim: &Value) -> Option<String> {
     let mut lines = String::new();
     let mut add = |access: &str, filter: &Value| {
-        let filter = filter.as_str().filter(|filter| !filter.contains(char::is_control))?;
+        let filter = filter
+            .as_str()
+            .filter(|filter| !filter.trim().is_empty() && !filter.contains(char::is_control))?;
         lines.extend(["pattern ", access, filter, "\n"]);
         Some(())
     };
@@ -338,6 +353,8 @@ cCoMqVEMgBEYP7vXrREPAVCy6oncEWGFL9oUkJKtslYKJnONVdYohvf8Ow==
             r#"["read a\nuser root"]"#,
             r#"["read a/#/b"]"#,
             r#"[7]"#,
+            r#"{"pub":[""]}"#,
+            r#"{"sub":["  "]}"#,
         ] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
@@ -358,6 +375,27 @@ cCoMqVEMgBEYP7vXrREPAVCy6oncEWGFL9oUkJKtslYKJnONVdYohvf8Ow==
             let claims = format!(r#"{{"sub":"ann","exp":1800000060,{more}}}"#);
             assert_eq!(user(&rules, &token(HS256, &claims)).is_some(), is_right, "{more}");
         }
+    }
+
+    #[test]
+    fn other_rules_have_another_mark() {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+        let of = |change: fn(&mut TokenRules)| {
+            let mut rules = rules(format!("{RSA}{EC}").as_bytes());
+            change(&mut rules);
+            mark(&rules, &secret)
+        };
+        let plain = of(|_| {});
+        assert_eq!(of(|_| {}), plain);
+        let changes: [fn(&mut TokenRules); 5] = [
+            |rules| _ = rules.keys.pop(),
+            |rules| rules.username_claim = "name".into(),
+            |rules| rules.acl_claim = "rights".into(),
+            |rules| rules.issuer = Some("house".into()),
+            |rules| rules.audience = Some("house".into()),
+        ];
+        let marks: std::collections::BTreeSet<u64> = changes.into_iter().map(of).collect();
+        assert!(marks.len() == 5 && !marks.contains(&plain));
     }
 
     #[test]
