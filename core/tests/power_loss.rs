@@ -35,6 +35,16 @@ fn no_promise_is_broken_in_odd_seeds() {
     sweep_every_second(1);
 }
 
+/// Worlds in which a broken promise was seen, by a broker or by a ledger that was wrong.
+#[test]
+fn no_promise_is_broken_where_one_once_was() {
+    for seed in [104_181] {
+        if let Err(broken) = sweep(seed, None) {
+            panic!("{broken}");
+        }
+    }
+}
+
 #[test]
 fn every_sabotage_is_found() {
     for sabotage in Sabotage::ALL {

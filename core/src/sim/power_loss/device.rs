@@ -235,6 +235,7 @@ impl Device {
             if self.ending {
                 self.ending = false;
                 self.present = Present::No;
+                ledger.answered(self.number);
                 ledger.all_stand(self.number, Standing::No(ledger.step));
                 self.gone();
                 self.connect(now, ledger);
@@ -373,6 +374,7 @@ impl Device {
                 }
             }
             Told::Subscribed(granted) => {
+                ledger.answered(self.number);
                 if let Some(Task::Subscribe { filter, qos }) = self.asked.take() {
                     if granted {
                         ledger.stands(self.number, &filter, Standing::Yes(qos));
@@ -382,6 +384,7 @@ impl Device {
                 }
             }
             Told::Unsubscribed => {
+                ledger.answered(self.number);
                 if let Some(Task::Unsubscribe { filter }) = self.asked.take() {
                     ledger.stands(self.number, &filter, Standing::No(ledger.step));
                 }
@@ -393,6 +396,7 @@ impl Device {
 
     fn connected(&mut self, present: bool, ledger: &mut Ledger) {
         self.accepted = true;
+        ledger.answered(self.number);
         let wrong = match self.present {
             Present::Yes => !present,
             Present::No => present,

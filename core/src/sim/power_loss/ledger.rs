@@ -27,10 +27,23 @@ struct Sent {
     /// Whether a member of the group was subscribed.
     to_group: bool,
     acked: bool,
-    /// By client: how often it came.
-    received: BTreeMap<usize, u32>,
+    /// By client: how it came.
+    received: BTreeMap<usize, Arrivals>,
     owed: BTreeSet<usize>,
     owed_to_group: bool,
+}
+
+/// How a message came to one client.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrivals {
+    count: u32,
+    /// It came by QoS 2: then it may not come again, by whatever QoS.
+    exactly: bool,
+    /// Power losses before it came last, and its place among all arrivals.
+    losses: u32,
+    place: u64,
+    /// Something told a client that the broker had stored it, before the power went.
+    is_stored: bool,
 }
 
 /// A will: how often it must have come, and how often it may.
@@ -62,6 +75,12 @@ pub(super) struct Ledger {
     retained: BTreeMap<String, (Vec<Option<usize>>, usize)>,
     /// By message: its place among the values of its topic.
     retained_at: BTreeMap<usize, (String, usize)>,
+    /// How often the power went.
+    losses: u32,
+    /// Arrivals at all clients.
+    arrivals: u64,
+    /// By client: the arrivals before the last answer to it since the power went.
+    answered: BTreeMap<usize, u64>,
     /// Whether a session ended, so that what a group started may be lost.
     pub(super) group_excused: bool,
     pub(super) violations: Vec<String>,
@@ -151,6 +170,7 @@ impl Ledger {
         }
         let Some(message) = self.sent.get_mut(number) else { return };
         message.acked = true;
+        let (publisher, qos) = (message.publisher, message.qos);
         for (client, epoch) in &message.promised {
             let now = self.standing.get(&(*client, message.topic.clone()));
             if now.is_some_and(|(_, now)| now == epoch) {
@@ -158,6 +178,30 @@ impl Ledger {
             }
         }
         message.owed_to_group = message.to_group && !self.group_excused;
+        // Nobody answers to QoS 0.
+        if qos != QoS::AtMostOnce {
+            self.answered(publisher);
+        }
+    }
+
+    /// The broker answered a client. An answer waits for all records of the client's session: what
+    /// came to it before is stored.
+    pub(super) fn answered(&mut self, client: usize) {
+        self.answered.insert(client, self.arrivals);
+    }
+
+    /// The power is gone. What nobody was told to be stored may be forgotten: a publisher that was
+    /// not answered sends it again, and by then a QoS 1 subscription may have become one of QoS 2.
+    pub(super) fn power_lost(&mut self) {
+        for message in &mut self.sent {
+            for (client, came) in &mut message.received {
+                let answered = self.answered.get(client).copied().unwrap_or(0);
+                let told = came.losses == self.losses && came.place <= answered;
+                came.is_stored |= told || message.acked;
+            }
+        }
+        self.answered.clear();
+        self.losses += 1;
     }
 
     /// A client received the message with this number.
@@ -170,12 +214,24 @@ impl Ledger {
         let Some(message) = self.sent.get_mut(number) else {
             return self.blame(format!("client {client} got message {number} that nobody sent"));
         };
-        let count = message.received.entry(client).or_insert(0);
-        *count += 1;
-        let (count, step, publisher) = (*count, message.step, message.publisher);
-        let sum: u32 = message.received.values().sum();
-        if qos == QoS::ExactlyOnce && count > 1 {
+        let exactly = qos == QoS::ExactlyOnce;
+        self.arrivals += 1;
+        let came = message.received.entry(client).or_default();
+        // By QoS 1 it may come again at any time. It is sent before it is stored: by QoS 2 it may
+        // come later only if the power went before the broker had told anybody that it was.
+        let known = came.count > 0 && (came.is_stored || came.losses == self.losses);
+        let again = came.exactly || exactly && known;
+        came.count += 1;
+        came.exactly |= exactly;
+        (came.losses, came.place) = (self.losses, self.arrivals);
+        let (count, step, publisher) = (came.count, message.step, message.publisher);
+        let sum: u32 = message.received.values().map(|came| came.count).sum();
+        if again {
             self.blame(format!("client {client} got message {number} of QoS 2 {count} times"));
+        }
+        if exactly {
+            // It waited for the records of the session, as an answer does.
+            self.answered(client);
         }
         let exact_group = topic == GROUP_TOPIC && qos == QoS::ExactlyOnce && !self.group_excused;
         if exact_group && sum > 1 {
@@ -254,6 +310,74 @@ impl Ledger {
         }
         for what in wrong {
             self.blame(what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: &str = "t/0";
+
+    fn with_one_message() -> (Ledger, usize) {
+        let mut ledger = Ledger::default();
+        ledger.stands(2, TOPIC, Standing::Yes(QoS::AtLeastOnce));
+        let number = ledger.publish(1, TOPIC, QoS::ExactlyOnce);
+        (ledger, number)
+    }
+
+    fn became_exact(ledger: &mut Ledger, number: usize) -> usize {
+        ledger.stands(2, TOPIC, Standing::Yes(QoS::ExactlyOnce));
+        ledger.received(2, number, TOPIC, QoS::ExactlyOnce);
+        ledger.violations.len()
+    }
+
+    #[test]
+    fn what_came_by_qos_1_and_was_not_stored_may_come_by_qos_2_after_a_power_loss() {
+        let (mut ledger, number) = with_one_message();
+        ledger.received(2, number, TOPIC, QoS::AtLeastOnce);
+        ledger.power_lost();
+        ledger.answered(2);
+        assert_eq!(became_exact(&mut ledger, number), 0, "{:?}", ledger.violations);
+        ledger.received(2, number, TOPIC, QoS::ExactlyOnce);
+        assert_eq!(ledger.violations.len(), 1, "and once more it may not");
+    }
+
+    #[test]
+    fn without_a_power_loss_it_may_not() {
+        let (mut ledger, number) = with_one_message();
+        ledger.received(2, number, TOPIC, QoS::AtLeastOnce);
+        assert_eq!(became_exact(&mut ledger, number), 1);
+    }
+
+    #[test]
+    fn nor_if_an_answer_to_the_subscriber_said_that_it_is_stored() {
+        let (mut ledger, number) = with_one_message();
+        ledger.received(2, number, TOPIC, QoS::AtLeastOnce);
+        ledger.answered(2);
+        ledger.power_lost();
+        ledger.power_lost();
+        assert_eq!(became_exact(&mut ledger, number), 1);
+    }
+
+    #[test]
+    fn nor_if_the_publisher_was_answered() {
+        let (mut ledger, number) = with_one_message();
+        ledger.received(2, number, TOPIC, QoS::AtLeastOnce);
+        ledger.acked(number);
+        ledger.power_lost();
+        assert_eq!(became_exact(&mut ledger, number), 1);
+    }
+
+    #[test]
+    fn what_came_by_qos_2_may_come_by_no_qos_again() {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let (mut ledger, number) = with_one_message();
+            assert_eq!(became_exact(&mut ledger, number), 0);
+            ledger.power_lost();
+            ledger.received(2, number, TOPIC, qos);
+            assert_eq!(ledger.violations.len(), 1);
         }
     }
 }

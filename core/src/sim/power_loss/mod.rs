@@ -232,6 +232,7 @@ fn lose_power(shore: &mut Shore, reads: bool) {
     for device in &mut shore.devices {
         device.power_lost(now, reads, &mut shore.ledger);
     }
+    shore.ledger.power_lost();
 }
 
 /// Everybody finishes what he began, and then what was promised must have come true.
