@@ -78,6 +78,8 @@ pub(super) struct Options {
     pub(super) path: String,
     /// What the flags say about TLS; nothing, if there is to be none.
     pub(super) tls: ClientOptions,
+    /// Whether `--tls-version` refuses TLS 1.2, if it was given.
+    pub(super) lowest_tls13: Option<bool>,
     /// What was made of it.
     pub(super) secure: Option<Secure>,
     pub(super) version: Version,
@@ -115,6 +117,7 @@ impl Options {
             ws: false,
             path: "/mqtt".to_owned(),
             tls: ClientOptions::default(),
+            lowest_tls13: None,
             secure: None,
             version: Version::V4,
             username: None,
@@ -160,9 +163,11 @@ impl Options {
         let Some(scenario) = scenario else {
             return Err("no scenario: pairs, fanout, rate or idle".to_owned());
         };
-        if options.tls != ClientOptions::default() && options.tls.cafile.is_none() {
+        let asks = options.tls != ClientOptions::default() || options.lowest_tls13.is_some();
+        if asks && options.tls.cafile.is_none() {
             return Err("TLS needs --cafile".to_owned());
         }
+        options.tls.only_tls13 = options.lowest_tls13.unwrap_or_default();
         if options.tls.cert.is_some() != options.tls.key.is_some() {
             return Err("--cert and --key go together".to_owned());
         }
@@ -181,7 +186,7 @@ impl Options {
             "cert" => self.tls.cert = Some(string(args)?),
             "key" => self.tls.key = Some(string(args)?),
             "insecure" => self.tls.insecure = true,
-            "tls-version" => self.tls.only_tls13 = only_tls13(&string(args)?)?,
+            "tls-version" => self.lowest_tls13 = Some(only_tls13(&string(args)?)?),
             "u" | "username" => self.username = Some(string(args)?),
             "P" | "pw" => self.password = Some(string(args)?),
             "V" | "version" => self.version = version_of(&string(args)?)?,
@@ -279,6 +284,7 @@ mod tests {
             (&["pairs", "--frobnicate"], "frobnicate"),
             (&["idle", "--version", "6"], "mqttv31"),
             (&["idle", "--insecure"], "--cafile"),
+            (&["idle", "--tls-version", "tlsv1.2"], "--cafile"),
             (&["idle", "--cafile", "ca", "--cert", "c"], "--key"),
             (&["idle", "--cafile", "ca", "--tls-version", "1.2"], "tlsv1.3"),
         ] {
