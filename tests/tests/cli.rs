@@ -255,18 +255,8 @@ fn wrong_command_lines_end_alike() {
 fn unsupported_flags_are_refused_by_name() {
     let home = std::env::temp_dir();
     for (flag, value) in [
-        ("--cafile", "f"),
-        ("--capath", "d"),
-        ("--cert", "f"),
-        ("--key", "f"),
-        ("--ciphers", "c"),
-        ("--keyform", "pem"),
-        ("--tls-version", "tlsv1.3"),
-        ("--tls-alpn", "mqtt"),
         ("--tls-engine", "e"),
         ("--tls-engine-kpass-sha1", "00"),
-        ("--tls-use-os-certs", ""),
-        ("--insecure", ""),
         ("--psk", "00"),
         ("--psk-identity", "i"),
         ("--proxy", "socks5h://h"),
@@ -675,6 +665,36 @@ fn removed_retained_messages_are_gone() {
     assert_eq!(output.stdout, b"one\n");
     let output = run("sub", &["-p", "{port}", "-t", "~/#", "-C", "1"]);
     assert_eq!(output.stdout, b"two\n", "filtered out, so not removed; the other is gone");
+}
+
+/// Not beside mosquitto_sub 2.0.11, which does not know these flags yet.
+#[test]
+fn later_flags_do_what_they_say() {
+    let stage = Stage::new();
+    let home = stage.broker.folder().to_owned();
+    let output =
+        |verb, words: &[&str]| run(Tool::Ours, verb, &home, &stage.fill(words, "later"), "");
+    output("pub", &["-p", "{port}", "--no-tls", "-t", "~/kept", "-m", "kept", "-r"]);
+    for (mode, expected) in [("always", "kept\n"), ("new", "kept\n"), ("never", "")] {
+        let words = ["-p", "{port}", "-V", "5", "-t", "~/kept", "-W", "1"];
+        let found = output("sub", &[&words[..], &["--retain-handling", mode]].concat());
+        assert_eq!(String::from_utf8_lossy(&found.stdout), expected, "{mode}");
+    }
+    let wrong = output("sub", &["-t", "~", "--retain-handling", "sometimes"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    // Each topic has a line of the screen, which its next message takes.
+    for flag in ["-w", "--watch"] {
+        let seen = output("sub", &["-p", "{port}", "-t", "~/kept", flag, "-C", "1"]);
+        let text = String::from_utf8_lossy(&seen.stdout).into_owned();
+        assert!(text.starts_with("\x1b[2J\x1b[1;1Hlater/kept kept"), "{text:?}");
+    }
+    let words = ["-p", "{port}", "-i", "rate", "-t", "~/rate", "--message-rate", "-W", "3"];
+    let child = spawn(Tool::Ours, "sub", &home, &stage.fill(&words, "later"), "");
+    stage.broker.wait_for_line(&["0 later/rate"]);
+    output("pub", &["-p", "{port}", "-t", "~/rate", "-m", "x", "--repeat", "30"]);
+    let text = String::from_utf8_lossy(&finish(child, "the rates").stdout).into_owned();
+    let rates: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(rates.iter().sum::<u32>(), 30, "{text:?}");
 }
 
 #[test]

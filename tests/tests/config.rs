@@ -137,6 +137,28 @@ fn the_pid_file_holds_the_process_id_while_it_runs() {
     assert!(outcome.stderr.contains("pid_file /no/such/folder/pid: "), "{outcome:?}");
 }
 
+/// Only root can become another; everybody else stays who he is.
+#[test]
+fn the_process_becomes_the_user_of_the_configuration() {
+    let uid = |pid: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("Uid:")).expect("a line of Uid");
+        line.split_whitespace().nth(2).expect("the effective one").to_owned()
+    };
+    let nobody = fs::read_to_string("/etc/passwd").expect("there are users");
+    let nobody = nobody.lines().find_map(|line| line.strip_prefix("nobody:")).expect("nobody");
+    let nobody = nobody.split(':').nth(1).expect("a number").to_owned();
+    let config = "allow_anonymous true\nuser nobody\nlistener 0 127.0.0.1\n";
+    let broker = Broker::spawn(config);
+    let (ours, its) = (uid("self"), uid(&broker.pid().to_string()));
+    assert_eq!(its, if ours == "0" { nobody } else { ours.clone() });
+    if ours == "0" {
+        let outcome = Setup::default().config("user no-such-user\nlistener 0 127.0.0.1\n").run();
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.contains("no-such-user: there is no such user"), "{outcome:?}");
+    }
+}
+
 #[test]
 fn the_log_goes_where_and_how_the_configuration_says() {
     let config = "allow_anonymous true\nlistener 0 127.0.0.1\nlog_dest file @DIR@/log\n\
@@ -159,6 +181,13 @@ fn the_log_goes_where_and_how_the_configuration_says() {
         text.contains("Client logged").then_some(())
     });
     assert!(!broker.has_line("Received PUBLISH"));
+}
+
+#[test]
+fn the_log_may_be_without_times() {
+    let broker = Broker::spawn("allow_anonymous true\nlog_timestamp false\nlistener 0 127.0.0.1\n");
+    let line = broker.wait_for_line(&["Listening on mqtt://"]);
+    assert!(line.starts_with("Listening on mqtt://"), "{line}");
 }
 
 #[test]

@@ -134,6 +134,16 @@ fn files_are_the_owners_alone_and_refused_when_they_are_not() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_store_is_named_and_left_alone() {
+    let folder = Folder::new("file");
+    fs::write(folder.store(), "a program of the same name").expect("it is written");
+    let refused = Setup::default().config(&folder.config()).run();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("this is a file"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("chmod"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_damaged_store_is_refused_with_file_and_byte_and_left_as_it_is() {
     let folder = Folder::new("damage");
     let broker = Broker::spawn(&folder.config());

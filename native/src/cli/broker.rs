@@ -46,7 +46,7 @@ with WebSocket (/ and /mqtt), /health, /metrics and a page.
 Commands: halyard pub | sub | passwd | bench | check (each with --help)
 
 Exit codes: 0 fine, 1 the broker could not start or run, 3 wrong options or configuration.
-Signals: TERM and INT end it cleanly, HUP reads the configuration anew.
+Signals: TERM and INT end it cleanly, HUP reads the configuration anew, USR1 folds the journal.
 ";
 
 /// What the command line asks for.

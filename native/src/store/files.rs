@@ -53,8 +53,14 @@ impl Files {
             format!("{}: cannot open the folder of the store: {error}", folder.display())
         };
         let handle = options().read(true).open(folder).map_err(cannot)?;
+        let metadata = handle.metadata().map_err(cannot)?;
+        if !metadata.is_dir() {
+            let text = "this is a file, and the store needs a folder of that name; move the file, or \
+                        name another `persistence_location`";
+            return Err(format!("{}: {text}", folder.display()));
+        }
         if !shared {
-            check_rights(folder, &handle.metadata().map_err(cannot)?)?;
+            check_rights(folder, &metadata)?;
             for entry in fs::read_dir(folder).map_err(cannot)? {
                 let entry = entry.map_err(cannot)?;
                 check_rights(&entry.path(), &entry.metadata().map_err(cannot)?)?;
