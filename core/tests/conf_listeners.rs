@@ -71,6 +71,12 @@ fn any_listener_makes_anonymous_clients_unwelcome() {
 }
 
 #[test]
+fn a_listener_for_http_needs_no_clients() {
+    let config = quiet("listener 9001 127.0.0.1\nprotocol http_api");
+    assert_eq!(anonymous(&config), [false], "its WebSocket is for whom the lines name");
+}
+
+#[test]
 fn the_word_of_a_listener_stands_above_that_of_the_broker() {
     let config = read(
         "listener 1883\nlistener 1884\nlistener_allow_anonymous false\nlistener 1885\n\

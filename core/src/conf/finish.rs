@@ -95,7 +95,9 @@ fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> L
     secure(&mut listener, &tls, place, report);
     listener.engine.allow_anonymous = allow_anonymous.or(general.anonymous).unwrap_or(false);
     let knows_nobody = general.complete(&mut listener) && listener.certificate_name.is_none();
-    if knows_nobody && !listener.engine.allow_anonymous {
+    // One for HTTP may be there for its numbers alone.
+    let serves_clients = listener.protocol != Protocol::HttpApi;
+    if serves_clients && knows_nobody && !listener.engine.allow_anonymous {
         refuses_everybody(place, "listener", report);
     }
     if listener.protocol == Protocol::Mqtt && !listener.websockets_origin.is_empty() {
