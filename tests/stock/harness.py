@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 HOST = "127.0.0.1"
 TCP_PORT = int(os.environ["HALYARD_TCP"])
 WS_PORT = int(os.environ["HALYARD_WS"])
+# A listener with max_qos 1.
+QOS_1_PORT = int(os.environ["HALYARD_TCP_QOS_1"])
 # What the configuration of run.sh says.
 MAX_KEEPALIVE = int(os.environ["HALYARD_MAX_KEEPALIVE"])
 MAX_PACKET_SIZE = int(os.environ["HALYARD_MAX_PACKET_SIZE"])

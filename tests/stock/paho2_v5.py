@@ -5,7 +5,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from harness import MAX_KEEPALIVE, MAX_PACKET_SIZE, check, expect, run
+from harness import MAX_KEEPALIVE, MAX_PACKET_SIZE, QOS_1_PORT, check, expect, run
 from peer import Peer
 
 
@@ -320,6 +320,17 @@ def maximum_packet_size_of_the_broker(base):
         expect(limit, MAX_PACKET_SIZE, "Maximum Packet Size")
         client.client.publish(f"{base}/t", b"x" * limit, 0)
         client.refused("a packet above the Maximum Packet Size")
+
+
+@check
+def maximum_qos(base):
+    with Peer(base, port=QOS_1_PORT) as client:
+        expect(client.seen.connack.properties.MaximumQoS, 1, "Maximum QoS")
+        expect(client.subscribe(f"{base}/t", 2), 1, "the granted QoS")
+        client.publish(f"{base}/t", "fine", 1)
+        expect([message.payload for message in client.take(1)], [b"fine"], "messages")
+        client.client.publish(f"{base}/t", "too much", 2)
+        client.refused("a PUBLISH above the Maximum QoS")
 
 
 @check

@@ -42,13 +42,13 @@ class Peer:
     """A client. `connect=` and `will=` take properties as dictionaries."""
 
     def __init__(self, name, *, version=mqtt.MQTTv5, clean=True, connect=None, will=None,
-                 keepalive=60, manual_ack=False, transport="tcp"):
+                 keepalive=60, manual_ack=False, transport="tcp", port=None):
         options = {} if version == mqtt.MQTTv5 else {"clean_session": clean}
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name,
                                   protocol=version, transport=transport, manual_ack=manual_ack,
                                   reconnect_on_failure=False, **options)
         self.version, self.clean, self.keepalive = version, clean, keepalive
-        self.port = WS_PORT if transport == "websockets" else TCP_PORT
+        self.port = port or (WS_PORT if transport == "websockets" else TCP_PORT)
         self.connect_properties = connect
         self.seen = Seen()
         self.bell = Bell()

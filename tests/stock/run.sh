@@ -66,6 +66,8 @@ cafile $folder/ca.pem
 certfile $folder/server.pem
 keyfile $folder/server.key
 require_certificate true
+listener 0 127.0.0.1
+max_qos 1
 allow_anonymous true
 allow_zero_length_clientid true
 max_keepalive $HALYARD_MAX_KEEPALIVE
@@ -84,11 +86,11 @@ done
 # scheme, then which of its listeners
 port() { sed -n "s#.*Listening on $1://127.0.0.1:\([0-9]*\).*#\1#p" "$folder/broker.log" | sed -n "${2:-1}p"; }
 HALYARD_TCP=$(port mqtt) HALYARD_WS=$(port ws) HALYARD_WSS=$(port wss)
-HALYARD_TLS=$(port mqtts) HALYARD_TLS_STRICT=$(port mqtts 2)
-for port in "$HALYARD_TCP" "$HALYARD_WS" "$HALYARD_WSS" "$HALYARD_TLS" "$HALYARD_TLS_STRICT"; do
+HALYARD_TLS=$(port mqtts) HALYARD_TLS_STRICT=$(port mqtts 2) HALYARD_TCP_QOS_1=$(port mqtt 2)
+for port in "$HALYARD_TCP" "$HALYARD_TCP_QOS_1" "$HALYARD_WS" "$HALYARD_WSS" "$HALYARD_TLS" "$HALYARD_TLS_STRICT"; do
     [ -n "$port" ] || fail "the log does not name all ports"
 done
-export HALYARD_TCP HALYARD_WS HALYARD_WSS HALYARD_TLS HALYARD_TLS_STRICT
+export HALYARD_TCP HALYARD_TCP_QOS_1 HALYARD_WS HALYARD_WSS HALYARD_TLS HALYARD_TLS_STRICT
 export HALYARD_CERTIFICATES=$folder NODE_EXTRA_CA_CERTS=$folder/ca.pem
 
 # name, then the command line
