@@ -319,7 +319,7 @@ fn connect_fields_are_there_as_the_flags_say() {
         let surplus = Some(TrailingBytes);
         assert_eq!(body(0x02, std::slice::from_ref(&user)), surplus, "User Name Flag 0");
         assert_eq!(body(0x82, &[user.clone(), password]), surplus, "Password Flag 0");
-        assert_eq!(body(0x02, &[will.clone()]), surplus, "Will Flag 0");
+        assert_eq!(body(0x02, std::slice::from_ref(&will)), surplus, "Will Flag 0");
         let missing = Some(Truncated);
         assert_eq!(body(0x82, &[]), missing, "User Name Flag 1");
         assert_eq!(body(0xC2, std::slice::from_ref(&user)), missing, "Password Flag 1");
