@@ -18,7 +18,13 @@ fn delivery(
     group: Option<&'static str>,
 ) -> DeliveryOp<'static> {
     let qos = QoS::from_bits(qos % 3).expect("0 to 2");
-    DeliveryOp { message, qos, retain: message % 2 == 0, ids: ids.iter().copied().collect(), group }
+    DeliveryOp {
+        message,
+        qos,
+        retain: message.is_multiple_of(2),
+        ids: ids.iter().copied().collect(),
+        group,
+    }
 }
 
 /// One step of any kind that names numbers.
