@@ -6,6 +6,7 @@ use halyard_core::conf::BrokerConfig;
 use halyard_core::time::Instant;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -15,15 +16,20 @@ const LEFT_OVER_MAX: usize = 1024;
 
 /// What counts as one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Network(u64, bool);
+pub(super) struct Network(NonZeroU64);
+
+/// Stands before an IPv4 address, where no IPv6 network can begin (RFC 4291 §2.4: that is multicast).
+const V4: NonZeroU64 = NonZeroU64::new(0xFFFF_FFFF << 32).unwrap();
+/// The network of `::1`.
+const LOCAL: NonZeroU64 = NonZeroU64::new(0xFFFF_FFFE << 32).unwrap();
 
 impl Network {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(u32::from(address).into(), false),
+            IpAddr::V4(address) => Self(V4 | u64::from(u32::from(address))),
             IpAddr::V6(address) => {
-                let high = u128::from(address) >> 64;
-                Self(u64::try_from(high).unwrap_or(u64::MAX), true)
+                let high = u64::try_from(u128::from(address) >> 64).unwrap_or(u64::MAX);
+                Self(NonZeroU64::new(high).unwrap_or(LOCAL))
             }
         }
     }
@@ -167,7 +173,7 @@ mod tests {
         assert!(addresses.enter(now, one).is_ok());
         for n in 0..10_000u32 {
             now = now.plus_millis(10);
-            let network = Network(n.into(), true);
+            let network = Network::of(std::net::Ipv6Addr::from(u128::from(n) << 64).into());
             assert!(addresses.enter(now, network).is_ok());
             addresses.leave(network);
         }

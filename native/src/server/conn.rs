@@ -6,7 +6,6 @@ use super::io::Got;
 use super::io::Io;
 use super::listener::Admission;
 use super::tls::Session;
-use crate::auth::scram;
 use halyard_core::engine::ConnectionId;
 use halyard_core::engine::Peer;
 use halyard_core::engine::TransportEnd;
@@ -23,6 +22,9 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+/// An instant that does not come.
+pub(super) const NO_DEADLINE: Instant = Instant(u64::MAX);
+
 /// A connection of a shard.
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -32,12 +34,10 @@ pub(super) struct Conn {
     pub(super) listener: u16,
     /// The engine wants no more bytes for now.
     pub(super) paused: bool,
-    /// An exchange of authentication that is under way.
-    pub(super) exchange: Option<Box<scram::Server>>,
     /// It waits for its share of the turns that handshakes get.
     pub(super) queued: bool,
-    /// When the driver itself ends it; the engine has its own clocks.
-    pub(super) deadline: Option<Instant>,
+    /// When the driver itself ends it, or [`NO_DEADLINE`]; the engine has its own clocks.
+    pub(super) deadline: Instant,
     /// Its place among the open connections.
     admission: Admission,
     io: Io,
@@ -92,9 +92,8 @@ impl Conn {
             stage,
             listener: admission.listener(),
             paused: false,
-            exchange: None,
             queued: false,
-            deadline: None,
+            deadline: NO_DEADLINE,
             admission,
             io,
             waker,

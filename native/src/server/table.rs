@@ -2,8 +2,11 @@
 //! requests and closing sockets; MQTT's own are the engine's).
 
 use super::conn::Conn;
+use super::conn::NO_DEADLINE;
+use crate::auth::scram;
 use halyard_core::engine::ConnectionId;
 use halyard_core::time::Instant;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 /// Slots of connections. A number in a [`ConnectionId`] finds its slot; it is never given twice.
@@ -13,6 +16,8 @@ pub(super) struct Table {
     free: Vec<u32>,
     serial: u32,
     deadlines: BTreeSet<(Instant, u32)>,
+    /// Exchanges of authentication that are under way: rare, so they stand apart.
+    exchanges: BTreeMap<ConnectionId, Box<scram::Server>>,
     /// Connections taken out whose sockets are still to be closed: thousands that end at once make
     /// nobody else wait for the system.
     #[expect(clippy::vec_box, reason = "it moves a pointer from its slot, not a connection")]
@@ -53,6 +58,7 @@ impl Table {
             return;
         }
         self.set_deadline(id, None);
+        self.exchanges.remove(&id);
         self.free.push(slot_of(id));
         self.to_close.extend(self.slots[slot_of(id) as usize].take());
     }
@@ -76,13 +82,26 @@ impl Table {
 
     pub(super) fn set_deadline(&mut self, id: ConnectionId, at: Option<Instant>) {
         let Some(conn) = self.get(id) else { return };
-        let before = std::mem::replace(&mut conn.deadline, at);
-        if let Some(before) = before {
+        let before = std::mem::replace(&mut conn.deadline, at.unwrap_or(NO_DEADLINE));
+        if before != NO_DEADLINE {
             self.deadlines.remove(&(before, slot_of(id)));
         }
         if let Some(at) = at {
             self.deadlines.insert((at, slot_of(id)));
         }
+    }
+
+    /// Keeps an exchange of authentication for as long as its connection is open.
+    pub(super) fn set_exchange(&mut self, id: ConnectionId, exchange: Option<Box<scram::Server>>) {
+        if let Some(exchange) = exchange.filter(|_| self.get(id).is_some()) {
+            self.exchanges.insert(id, exchange);
+        } else {
+            self.exchanges.remove(&id);
+        }
+    }
+
+    pub(super) fn take_exchange(&mut self, id: ConnectionId) -> Option<Box<scram::Server>> {
+        self.exchanges.remove(&id)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -97,7 +116,7 @@ impl Table {
         }
         self.deadlines.pop_first();
         let conn = self.at(slot)?;
-        conn.deadline = None;
+        conn.deadline = NO_DEADLINE;
         Some(conn.id)
     }
 }

@@ -29,11 +29,13 @@ impl Shard {
             Question::Password(_) => self.auth.ask(request, now, &self.reply),
             Question::Begin { method, data } => {
                 let (exchange, verdict) = self.auth.begin(&request, method, data, now);
-                self.table.get(request.conn)?.exchange = exchange;
+                self.table.get(request.conn)?;
+                self.table.set_exchange(request.conn, exchange);
                 Some(verdict)
             }
             Question::Continue { data } => {
-                let exchange = self.table.get(request.conn)?.exchange.take();
+                self.table.get(request.conn)?;
+                let exchange = self.table.take_exchange(request.conn);
                 Some(self.auth.end(exchange, &request, data, now))
             }
         }
