@@ -120,6 +120,7 @@ const SERVER: &[(&str, Change<ServerConfig>)] = &[
     ("persistence_location /a b", |s| s.store.location = Some("/a b".into())),
     ("persistence_sync interval", |s| s.store.sync = SyncMode::Interval),
     ("persistence_sync never", |s| s.store.sync = SyncMode::Never),
+    ("persistence_segment_size 1048576", |s| s.store.segment_size = 1_048_576),
     ("persistence_sync_interval 20", |s| s.store.sync_interval_millis = 20),
     ("max_tls_handshakes 9", |s| s.max_tls_handshakes = 9),
     ("tls_handshake_timeout 5", |s| s.tls_handshake_timeout_secs = 5),

@@ -2,6 +2,7 @@
 //! refuses to start with.
 
 use halyard_core::packet::QoS;
+use halyard_core::packet::Version;
 use halyard_tests::Broker;
 use halyard_tests::Heard;
 use halyard_tests::Setup;
@@ -169,4 +170,18 @@ fn without_room_for_a_segment_the_start_fails_and_names_it() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("there is no room left on the disk"), "{}", refused.stderr);
     assert!(refused.stderr.contains("0000000001.seg"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_reload_says_that_other_options_of_the_store_take_a_restart() {
+    let broker = Broker::spawn("listener 0 127.0.0.1\nallow_anonymous true\n");
+    let path = broker.folder().join("halyard.conf");
+    let config = fs::read_to_string(&path).expect("its configuration");
+    fs::write(&path, format!("{config}persistence true\n")).expect("it is ours");
+    broker.signal("HUP");
+    broker.wait_for_line(&["Options of the store (persistence*) were changed", "restart"]);
+    broker.wait_for_line(&["Config reloaded."]);
+    // It goes on as it was.
+    broker.connect().connect("client", Version::V5);
+    assert_eq!(broker.stop(), Some(0));
 }

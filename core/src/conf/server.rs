@@ -219,6 +219,8 @@ pub struct StoreConfig {
     pub sync: SyncMode,
     /// Milliseconds after which the disk has what was written, in the mode `interval`.
     pub sync_interval_millis: u32,
+    /// Bytes of a segment.
+    pub segment_size: u64,
     /// Whether others than the owner may have rights to its files.
     pub allow_shared: bool,
 }
@@ -383,6 +385,7 @@ impl Default for StoreConfig {
             location: None,
             sync: SyncMode::Always,
             sync_interval_millis: 1000,
+            segment_size: 64 << 20,
             allow_shared: false,
         }
     }

@@ -60,6 +60,11 @@ pub trait Disk {
     /// Reads from `at`; fewer bytes than asked for only at the end.
     fn read_at(&mut self, file: &Self::File, at: u64, into: &mut [u8]) -> Result<usize, DiskError>;
 
+    /// The first byte from `at` on that may be anything but zero. Who does not know says `at`.
+    fn data_from(&mut self, _file: &Self::File, at: u64) -> Result<u64, DiskError> {
+        Ok(at)
+    }
+
     /// Writes all of `bytes` at `at`, behind the end if need be.
     fn write_at(&mut self, file: &Self::File, at: u64, bytes: &[u8]) -> Result<(), DiskError>;
 

@@ -185,7 +185,14 @@ impl<D: Disk> Output<'_, D> {
         let end = self.written + self.buffer.len() as u64;
         if end > self.room {
             self.room = end.next_multiple_of(STEP);
-            self.disk.reserve(&self.file, self.room)?;
+            match self.disk.reserve(&self.file, self.room) {
+                // On a full disk it may still be enough.
+                Err(DiskError::Full { .. }) => {
+                    self.room = end;
+                    self.disk.reserve(&self.file, self.room)?;
+                }
+                outcome => outcome?,
+            }
         }
         self.disk.write_at(&self.file, self.written, &self.buffer)?;
         self.written = end;

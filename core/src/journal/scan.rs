@@ -284,7 +284,7 @@ fn search<D: Disk>(
         let chunk = window.get(at, len)?.unwrap_or_default();
         if is_zero(chunk) {
             // As most of a segment that is not full.
-            at += len;
+            at = window.disk.data_from(&window.file, at + len)?.next_multiple_of(8);
             continue;
         }
         rest = true;

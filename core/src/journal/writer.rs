@@ -71,7 +71,8 @@ impl<D: Disk> Writer<D> {
     pub fn open(mut disk: D, scanned: &Scanned, layout: Layout) -> Result<Self, DiskError> {
         if let Some((name, len)) = scanned.segments.last() {
             let file = disk.open(&name.to_string())?;
-            if scanned.cut.is_some_and(|cut| cut.file == *name) {
+            // What a crash left, and what was allocated ahead: it would stay so until it is folded.
+            if disk.len(&file)? > *len {
                 disk.truncate(&file, *len)?;
             }
             disk.sync(&file)?;

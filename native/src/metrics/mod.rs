@@ -92,6 +92,8 @@ fn driver(page: &mut Page, driver: &DriverStats) {
     page.counter("halyard_store_batches", help, driver.stored_batches);
     let help = "Batches of records that are not durable yet.";
     page.gauge("halyard_store_batches_waiting", help, driver.batches_waiting());
+    let help = "1 while the disk of the store is full and what is new is refused.";
+    page.gauge("halyard_store_full", help, driver.store_full.into());
     let help = "Time until records handed to the store were durable.";
     page.histogram("halyard_commit_seconds", help, &driver.commit);
 }

@@ -23,6 +23,8 @@ pub(crate) struct DriverStats {
     pub(crate) stored_batches: u64,
     /// Batches that are not durable yet: their last record, and when they were handed over.
     waiting: VecDeque<(Lsn, Instant)>,
+    /// Whether the disk of the store is full.
+    pub(crate) store_full: bool,
     /// Turns of the loop.
     pub(crate) turns: u64,
     /// Times that accepting rested: no file was free, or `max_connect_rate` was reached.
@@ -96,6 +98,7 @@ impl DriverStats {
         self.stored_bytes += other.stored_bytes;
         self.stored_batches += other.stored_batches;
         self.waiting.extend(&other.waiting);
+        self.store_full |= other.store_full;
         self.handle.add(&other.handle);
         self.flush.add(&other.flush);
         self.commit.add(&other.commit);

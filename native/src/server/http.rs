@@ -54,7 +54,7 @@ pub(super) enum Answer {
     Page { path: String, head_only: bool },
     /// `200` with the state of the broker.
     Health { head_only: bool },
-    /// `200`: the broker serves.
+    /// `200`: the broker serves; `503` while its store takes nothing new.
     Ready { head_only: bool },
     /// `200` with the counters.
     Metrics { head_only: bool },

@@ -42,6 +42,8 @@ pub(super) struct Intake<'a> {
     pub(super) settings: &'a Settings,
     pub(super) log: &'a Log,
     pub(super) now: Instant,
+    /// Whether the disk of the store is full.
+    pub(super) store_full: bool,
 }
 
 /// What becomes of the connection, as far as the driver is concerned.
@@ -175,6 +177,10 @@ impl Intake<'_> {
                 }
                 None => conn.send_raw(http::not_found(&path).response()),
             },
+            Answer::Ready { head_only } if self.store_full => {
+                let (status, body) = ("503 Service Unavailable", "{\"status\":\"store full\"}\n");
+                respond_with(conn, status, "application/json", body, head_only);
+            }
             Answer::Ready { head_only } => {
                 respond(conn, "application/json", "{\"status\":\"ready\"}\n", head_only);
             }

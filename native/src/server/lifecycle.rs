@@ -20,6 +20,7 @@ use halyard_core::engine::AdminCommand;
 use halyard_core::engine::AuthRequest;
 use halyard_core::engine::CloseReason;
 use halyard_core::engine::ConnectionId;
+use halyard_core::engine::DiskState;
 use halyard_core::engine::Effect;
 use halyard_core::engine::Input;
 use halyard_core::engine::TransportEnd;
@@ -68,7 +69,9 @@ impl Shard {
             // Its first read sets its waker.
             tokens.push(token);
             let Some(conn) = table.get(id) else { return };
-            let next = Intake { engine, effects, settings, log, now }.begin(conn, entrance.into());
+            let store_full = driver.store_full;
+            let mut intake = Intake { engine, effects, settings, log, now, store_full };
+            let next = intake.begin(conn, entrance.into());
             let deadline = entrance::deadline(settings, &conn.stage, now);
             match next {
                 Next::Upgraded => {}
@@ -106,6 +109,10 @@ impl Shard {
                 Mail::Durable(lsn) => {
                     self.driver.durable(lsn, now);
                     self.engine.handle(now, Input::Durable { lsn }, &mut self.effects);
+                }
+                Mail::Disk(state) => {
+                    self.driver.store_full = state == DiskState::Full;
+                    self.engine.handle(now, Input::Disk(state), &mut self.effects);
                 }
                 Mail::Ask { from, request, ask } => self.asked(now, from, request, ask),
                 Mail::Told { from, request, told } => self.told(now, from, request, told),

@@ -6,6 +6,7 @@ use super::asks::Told;
 use super::wake::Ready;
 use crate::auth::Answer;
 use crate::settings::Settings;
+use halyard_core::engine::DiskState;
 use halyard_core::engine::LinkMessage;
 use halyard_core::engine::ShardId;
 use halyard_core::journal::Lsn;
@@ -28,6 +29,8 @@ pub(super) enum Mail {
     Told { from: ShardId, request: u64, told: Told },
     /// Our records up to this one are durable.
     Durable(Lsn),
+    /// Whether the disk of the store has room.
+    Disk(DiskState),
     /// A configuration was read anew.
     Reconfigure(Arc<Settings>),
     /// Lines of the log to publish, with the ends of their topics.

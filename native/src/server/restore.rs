@@ -7,6 +7,7 @@ use super::run::Server;
 use crate::clock;
 use crate::clock::Clock;
 use crate::log::Lines;
+use crate::log::Log;
 use crate::log::LogType;
 use crate::settings::Settings;
 use crate::store;
@@ -14,6 +15,7 @@ use crate::store::Note;
 use crate::store::Store;
 use halyard_core::engine;
 use halyard_core::engine::Config;
+use halyard_core::engine::DiskState;
 use halyard_core::engine::Engine;
 use halyard_core::engine::Recovered;
 use halyard_core::engine::ShardId;
@@ -62,7 +64,7 @@ impl Server<'_> {
             engine::recover(&mut found.image, &one, clock::seed(), now, wall, |_| lines());
         let Recovered { engines, batches } = recovered.map_err(damaged)?;
         let epoch = found.image.epoch;
-        let log = self.log.clone();
+        let (log, place) = (self.log.clone(), found.place());
         let others = Arc::clone(mailboxes);
         let tell = Box::new(move |note| match note {
             Note::Durable { shard, lsn } => {
@@ -71,14 +73,11 @@ impl Server<'_> {
                 }
             }
             Note::Room(room) => {
-                let text = match room {
-                    Room::Ample => "Store: there is room on the disk again.",
-                    Room::Short => {
-                        "Store: the disk is full. What is in flight still finds room; new messages \
-                         of QoS 1 and 2, subscriptions and sessions are refused until there is room."
-                    }
-                };
-                log.line(LogType::Error, format_args!("{text}"));
+                let state = disk_state(room);
+                for mailbox in others.iter() {
+                    mailbox.put(Mail::Disk(state));
+                }
+                say_room(&log, &place, state);
             }
             Note::Ended { commits, batches, bytes } => log.line(
                 LogType::Information,
@@ -92,5 +91,28 @@ impl Server<'_> {
         let store = found.start(config, epoch, &batches, self.clock, &self.log, tell);
         let store = store.map_err(io::Error::other)?;
         Ok(Restored { engines, store: Some(store), failures })
+    }
+}
+
+const fn disk_state(room: Room) -> DiskState {
+    match room {
+        Room::Ample => DiskState::Room,
+        Room::Short => DiskState::Full,
+    }
+}
+
+/// What the log says when a disk becomes full, and when it has room again.
+fn say_room(log: &Log, place: &str, state: DiskState) {
+    match state {
+        DiskState::Full => log.line(
+            LogType::Error,
+            format_args!(
+                "Store {place}: the disk is full. What is under way still finds room; new messages \
+                 of QoS 1 and 2, retained messages, subscriptions, sessions and wills are refused \
+                 until there is room."
+            ),
+        ),
+        DiskState::Room => log
+            .line(LogType::Notice, format_args!("Store {place}: there is room on the disk again.")),
     }
 }

@@ -249,7 +249,7 @@ impl Server<'_> {
         self.log.line(LogType::Notice, format_args!("Reloading config."));
         let outcome = (self.reload)().and_then(|mut settings| {
             self.keep_listeners(&shards.settings, &mut settings);
-            settings.config.broker.persistence = self.settings.config.broker.persistence;
+            self.keep_store(&mut settings);
             self.log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
             Ok(Arc::new(settings))
         });
@@ -266,6 +266,18 @@ impl Server<'_> {
                 format_args!("Config not reloaded, the old one stays in force: {error}"),
             ),
         }
+    }
+
+    /// A store is opened once, as it was configured then.
+    fn keep_store(&self, settings: &mut Settings) {
+        let (new, old) = (&mut settings.config, &self.settings.config);
+        if (new.broker.persistence, &new.store) == (old.broker.persistence, &old.store) {
+            return;
+        }
+        new.broker.persistence = old.broker.persistence;
+        new.store.clone_from(&old.store);
+        let text = "Options of the store (persistence*) were changed: that takes a restart.";
+        self.log.line(LogType::Warning, format_args!("{text}"));
     }
 
     /// Sockets stay as they were opened; what else their listeners say is taken over. One that is

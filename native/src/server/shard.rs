@@ -150,6 +150,7 @@ impl Shard {
                 settings: &self.settings,
                 log: &self.log,
                 now,
+                store_full: self.driver.store_full,
             };
             let next = match conn.take_failure() {
                 Some(cause) => intake.failed(conn, cause),

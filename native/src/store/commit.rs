@@ -22,10 +22,10 @@ use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Bytes of closed segments that are worth folding.
-const FOLD_LEAST: u64 = 64 << 20;
 /// How often a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often what was written on a full disk is folded: acknowledgements make room.
+const FOLD_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the thread tells the rest of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,8 +150,12 @@ pub(super) struct Committer<D: Disk> {
     pub(super) unsynced: Option<Instant>,
     /// The way to the thread that folds.
     pub(super) jobs: mpsc::Sender<Order>,
+    /// Bytes of closed segments that are worth folding.
+    pub(super) fold_least: u64,
     /// Whether it has something to do.
     pub(super) folding: bool,
+    /// On a full disk: from when on to fold again what has been written since.
+    pub(super) fold_again: Option<(Instant, u64)>,
     /// Whether somebody asked for a fold that has not begun.
     pub(super) asked: bool,
     /// Commits, batches and bytes so far.
@@ -173,6 +177,8 @@ impl<D: Disk> Committer<D> {
     }
 
     fn work(&mut self) -> Result<(), DiskError> {
+        // The disk may have been full before anybody came.
+        self.look_for_room()?;
         loop {
             let patience = self.patience();
             let found = self.queue.wait(&mut self.waiting, patience);
@@ -195,21 +201,40 @@ impl<D: Disk> Committer<D> {
                     }
                 }
             }
-            self.asked |= found.fold || (self.room == Room::Short && !full_before);
+            self.asked |= found.fold || self.is_fold_due(full_before);
             self.fold()?;
         }
     }
 
+    /// Whether a full disk asks for a fold: it has just become full, or clients have acknowledged
+    /// for a while what the store still holds.
+    fn is_fold_due(&mut self, full_before: bool) -> bool {
+        if self.room == Room::Ample {
+            self.fold_again = None;
+            return false;
+        }
+        let (now, written) = (self.clock.now(), self.done.2);
+        let due = match self.fold_again {
+            Some((due, folded)) => due <= now && folded < written,
+            None => !full_before,
+        };
+        if due {
+            self.fold_again = Some((now + FOLD_AGAIN, written));
+        }
+        due
+    }
+
     /// Begins to fold, if there is enough to fold or somebody asked.
     fn fold(&mut self) -> Result<(), DiskError> {
-        if self.folding {
+        // A full disk has its own times: a fold that finds no room would be tried at once again.
+        if self.folding || (self.room == Room::Short && !self.asked) {
             return Ok(());
         }
         let asked = std::mem::take(&mut self.asked);
         if asked {
             self.writer.turn_over()?;
         }
-        let least = if asked { 0 } else { FOLD_LEAST };
+        let least = if asked { 0 } else { self.fold_least };
         if let Some(job) = self.writer.job(least) {
             // Without the thread there is no folding; that it panicked it has said itself.
             self.folding = self.jobs.send((job, self.room == Room::Short)).is_ok();
@@ -307,7 +332,9 @@ mod tests {
             clock: Clock::start(),
             unsynced: None,
             jobs,
+            fold_least: 64 << 20,
             folding: false,
+            fold_again: None,
             asked: false,
             done: (0, 0, 0),
         };

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 /// Its own reserve on the disk, given up when there is no other room to fold into.
 const RESERVE: &str = "reserve";
-const RESERVE_BYTES: u64 = 32 << 20;
 /// It works so long at a time,
 const WORK: Duration = Duration::from_micros(500);
 /// and then rests so many times as long.
@@ -34,6 +33,8 @@ pub(super) struct Compactor {
     jobs: mpsc::Receiver<Order>,
     clock: Clock,
     log: Log,
+    /// Bytes of its reserve.
+    reserve: u64,
 }
 
 impl Compactor {
@@ -43,9 +44,10 @@ impl Compactor {
         queue: Arc<Queue>,
         clock: Clock,
         log: Log,
+        reserve: u64,
     ) -> (Self, mpsc::Sender<Order>) {
         let (sender, jobs) = mpsc::channel();
-        (Self { files, queue, jobs, clock, log }, sender)
+        (Self { files, queue, jobs, clock, log, reserve }, sender)
     }
 
     /// Folds what it is given until there is nobody to give anything.
@@ -104,7 +106,7 @@ impl Compactor {
     fn keep_reserve(&mut self) {
         if !self.files.folder().join(RESERVE).exists() {
             // Without room there is none; the next fold tries again.
-            drop(self.files.create(RESERVE, RESERVE_BYTES));
+            drop(self.files.create(RESERVE, self.reserve));
         }
     }
 }

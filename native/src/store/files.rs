@@ -6,6 +6,8 @@ use halyard_core::journal::DiskError;
 use nix::errno::Errno;
 use nix::fcntl::FallocateFlags;
 use nix::fcntl::fallocate;
+use nix::unistd::Whence;
+use nix::unistd::lseek;
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
@@ -136,6 +138,16 @@ impl Disk for Files {
             }
         }
         Ok(done)
+    }
+
+    fn data_from(&mut self, file: &Handle, at: u64) -> Result<u64, DiskError> {
+        let Ok(from) = i64::try_from(at) else { return Ok(at) };
+        match lseek(&file.file, from, Whence::SeekData) {
+            Ok(data) => Ok(u64::try_from(data).unwrap_or(at)),
+            Err(Errno::ENXIO) => self.len(file),
+            // The file system cannot say.
+            Err(_) => Ok(at),
+        }
     }
 
     fn write_at(&mut self, file: &Handle, at: u64, bytes: &[u8]) -> Result<(), DiskError> {

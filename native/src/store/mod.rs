@@ -31,8 +31,6 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Bytes of a segment.
-const SEGMENT: u64 = 64 << 20;
 /// Segments that stand ready behind the one in use: the next one, and the reserve.
 const READY: usize = 2;
 /// The name of our folder in `persistence_location`.
@@ -138,6 +136,11 @@ fn say_what_was_read(
 }
 
 impl Found {
+    /// Where it is, for the log.
+    pub(crate) fn place(&self) -> String {
+        self.files.folder().display().to_string()
+    }
+
     /// Goes on with the journal: makes `records` durable, then starts the threads. What they have
     /// to say goes to `tell`.
     pub(crate) fn start(
@@ -153,7 +156,8 @@ impl Found {
         // Messages are the engines' by now.
         drop(image);
         let text = |error: &dyn fmt::Display| format!("the store cannot be written: {error}");
-        let layout = Layout { segment: SEGMENT, ready: READY, seed: clock::seed(), epoch };
+        let layout =
+            Layout { segment: config.segment_size, ready: READY, seed: clock::seed(), epoch };
         let writer = Writer::open(files.clone(), &scanned, layout);
         let mut writer = writer.map_err(|error| text(&error))?;
         for (shard, batch) in records {
@@ -162,7 +166,8 @@ impl Found {
         }
         writer.sync().map_err(|error| text(&error))?;
         let queue = Arc::new(Queue::default());
-        let (compactor, jobs) = Compactor::new(files, Arc::clone(&queue), clock, log.clone());
+        let (compactor, jobs) =
+            Compactor::new(files, Arc::clone(&queue), clock, log.clone(), config.segment_size / 2);
         let committer = Committer {
             writer,
             queue: Arc::clone(&queue),
@@ -174,7 +179,9 @@ impl Found {
             clock,
             unsynced: None,
             jobs,
+            fold_least: config.segment_size,
             folding: false,
+            fold_again: None,
             asked: false,
             done: (0, 0, 0),
         };

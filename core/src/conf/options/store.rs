@@ -51,6 +51,12 @@ const OPTIONS: &[OptionSpec] = &[
     })
     .repeat(Repeat::Once)
     .help("The folder in which the store makes its own; without it the one in which the broker was started. The environment variable `MOSQUITTO_PERSISTENCE_LOCATION` stands above it."),
+    OptionSpec::general("persistence_segment_size", Kind::int(1 << 20, 1 << 30), |draft, value| {
+        draft.server.store.segment_size = value.u64();
+    })
+    .unit("bytes")
+    .default("67108864")
+    .help("The size of a file of the journal. Three of them are always there: the one in use, the next, and one that takes what is under way when the disk is full; half of one is the reserve of compaction, which begins when one is full."),
     OptionSpec::general("persistence_sync", Kind::Word(&["always", "interval", "never"]), |draft, value| {
         draft.server.store.sync = match value.word() {
             "interval" => SyncMode::Interval,
