@@ -169,18 +169,18 @@ const OPTIONS: &[OptionSpec] = &[
     .default("20")
     .reloaded()
     .help("Ours. Times a second that one Client Identifier may be taken over from a living connection; 0 = no limit. A further CONNECT gets 0x9F (3.x: 0x03): two devices with one name would otherwise chase each other without end."),
-    OptionSpec::general("max_topic_levels", Kind::int(0, 65_535), |draft, value| {
-        draft.server.broker.max_topic_levels = value.u16();
-    })
-    .default("128")
-    .reloaded()
-    .help("Ours. Levels of a topic or filter; 0 = no limit."),
     OptionSpec::general("max_tls_handshakes", Kind::int(0, INT_MAX), |draft, value| {
         draft.server.max_tls_handshakes = value.u32();
     })
     .default("1000")
     .reloaded()
     .help("Ours. TLS handshakes under way at a time, PROXY headers included; for one more, the oldest is ended; 0 = no limit."),
+    OptionSpec::general("max_topic_levels", Kind::int(0, 65_535), |draft, value| {
+        draft.server.broker.max_topic_levels = value.u16();
+    })
+    .default("128")
+    .reloaded()
+    .help("Ours. Levels of a topic or filter; 0 = no limit."),
     OptionSpec::general("max_user_properties", Kind::int(0, 65_535), |draft, value| {
         draft.server.broker.max_user_properties = value.u16();
     })
