@@ -2,6 +2,8 @@
 
 use halyard_tests::PATIENCE;
 use halyard_tests::Setup;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
@@ -16,6 +18,8 @@ impl Systemd {
         let path =
             std::env::temp_dir().join(format!("halyard-notify-{}-{name}", std::process::id()));
         let socket = UnixDatagram::bind(&path).unwrap();
+        // As systemd's own: whoever the broker becomes may write to it.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, path }
     }
