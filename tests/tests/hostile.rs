@@ -215,7 +215,7 @@ fn hoarding_sessions_share_what_they_hoard_and_expire() {
     assert!(grown < bound, "{grown} of at most {bound}");
     wait_until("the end of all hoarding sessions", || {
         let page = request(http, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        String::from_utf8_lossy(&page.body).contains("\nhalyard_clients 1\n").then_some(())
+        String::from_utf8_lossy(&page.body).contains("\nhalyard_clients_total 1\n").then_some(())
     });
 }
 
