@@ -5,6 +5,6 @@
 # rate alone and while folding; and how long a restart with 100,000 sessions of 10 messages takes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-5} rounds=${2:-3}
+seconds=${1:-5} rounds=${2:-5}
 cargo build --quiet --locked --release -p halyard
 exec python3 scripts/bench_persistence.py "$seconds" "$rounds"

@@ -17,6 +17,8 @@ use crate::rng::Rng;
 const CHUNK: usize = 256 * 1024;
 /// Bytes that room is made for at a time.
 const STEP: u64 = 4 * 1024 * 1024;
+/// Bytes that are synced at a time: one sync of all at the end would hold up the journal's.
+const SYNC: u64 = 1024 * 1024;
 
 /// What is folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +104,7 @@ fn write<D: Disk>(
         seed,
         buffer: header.encode().to_vec(),
         written: 0,
+        synced: 0,
         room: 0,
         batches: 0,
         source: None,
@@ -133,6 +136,8 @@ struct Output<'d, D: Disk> {
     seed: u32,
     buffer: Vec<u8>,
     written: u64,
+    /// Bytes that were synced.
+    synced: u64,
     /// Bytes that there is room for.
     room: u64,
     batches: u64,
@@ -197,6 +202,10 @@ impl<D: Disk> Output<'_, D> {
         self.disk.write_at(&self.file, self.written, &self.buffer)?;
         self.written = end;
         self.buffer.clear();
+        if self.written - self.synced >= SYNC {
+            self.disk.sync(&self.file)?;
+            self.synced = self.written;
+        }
         Ok(())
     }
 

@@ -24,6 +24,9 @@ const WORK: Duration = Duration::from_micros(500);
 /// and then rests so many times as long.
 const REST: u32 = 3;
 
+/// How much it steps back behind the broker's other threads.
+const NICE: i32 = 10;
+
 /// A job, and whether it is urgent.
 pub(super) type Order = (Job, bool);
 
@@ -52,6 +55,8 @@ impl Compactor {
 
     /// Folds what it is given until there is nobody to give anything.
     pub(super) fn run(mut self) {
+        // Behind everybody else, where there are not processors enough. Without that it works too.
+        _ = rustix::process::nice(NICE);
         self.keep_reserve();
         while let Ok((job, urgent)) = self.jobs.recv() {
             let mut outcome = self.fold(&job, urgent);

@@ -16,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -41,6 +42,8 @@ struct Group {
     ring: Vec<u32>,
     subscribers: u32,
     dirty: bool,
+    /// When those not acknowledged were sent, nanoseconds; kept in `rate` alone.
+    waiting: Option<VecDeque<u64>>,
 }
 
 /// What a connection is for.
@@ -61,6 +64,8 @@ struct Load<'o> {
     roles: Vec<(usize, Role)>,
     groups: Vec<Group>,
     latency: Histogram<u64>,
+    /// From PUBLISH to PUBACK or PUBCOMP.
+    acknowledgement: Histogram<u64>,
     dirty_links: Vec<usize>,
     dirty_groups: Vec<usize>,
     /// Messages sent by the clock, in `rate`.
@@ -91,11 +96,23 @@ pub(super) fn run(options: &Options, address: SocketAddr, round: usize) -> Resul
         sent: load.groups.iter().map(|group| group.sent).sum(),
         counts,
         elapsed,
-        latency: Some([0.5, 0.99, 1.0].map(|q| load.latency.value_at_quantile(q))),
+        latency: Some(quantiles(&load.latency)),
+        acknowledgement: (!load.acknowledgement.is_empty())
+            .then(|| quantiles(&load.acknowledgement)),
         cpu: cpu_after.zip(cpu).map(|(after, before)| after - before),
         resident,
         ..Round::default()
     })
+}
+
+/// The median, the 99th percentile and the most.
+fn quantiles(histogram: &Histogram<u64>) -> [u64; 3] {
+    [0.5, 0.99, 1.0].map(|q| histogram.value_at_quantile(q))
+}
+
+fn new_histogram() -> Result<Histogram<u64>, String> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3)
+        .map_err(|error| format!("cannot make a histogram: {error}"))
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -108,8 +125,6 @@ impl<'o> Load<'o> {
             Scenario::Fanout => (1, options.subscribers),
             _ => (options.pairs, 1),
         };
-        let latency = Histogram::new_with_bounds(1, 60_000_000_000, 3)
-            .map_err(|error| format!("cannot make a histogram: {error}"))?;
         let mut load = Self {
             options,
             clock: Clock::start(),
@@ -118,7 +133,8 @@ impl<'o> Load<'o> {
             links: Vec::new(),
             roles: Vec::new(),
             groups: Vec::new(),
-            latency,
+            latency: new_histogram()?,
+            acknowledgement: new_histogram()?,
             dirty_links: Vec::new(),
             dirty_groups: Vec::new(),
             ticked: 0,
@@ -169,6 +185,8 @@ impl<'o> Load<'o> {
             ring: if subscribers > 1 { vec![0; window.next_power_of_two()] } else { Vec::new() },
             subscribers: u32::try_from(subscribers).unwrap_or(u32::MAX),
             dirty: false,
+            waiting: (options.scenario == Scenario::Rate && needs_ack(options.qos))
+                .then(VecDeque::new),
         });
         Ok(())
     }
@@ -252,7 +270,7 @@ impl<'o> Load<'o> {
     #[inline]
     fn packet(&mut self, index: usize, raw: &Raw<'_>, now: u64) {
         self.progress += 1;
-        let Self { options, links, roles, groups, latency, .. } = self;
+        let Self { options, links, roles, groups, latency, acknowledgement, .. } = self;
         let (group_index, role) = &mut roles[index];
         let group_index = *group_index;
         let group = &mut groups[group_index];
@@ -267,7 +285,11 @@ impl<'o> Load<'o> {
             }
             (Role::Publisher, Some(packet)) => {
                 self.refused += u64::from(raw.reason(options.version) >= 0x80);
-                group.acknowledged(packet, raw.id(), options.qos, out)
+                let freed = group.acknowledged(packet, raw.id(), options.qos, out);
+                if freed && let Some(sent) = group.waiting.as_mut().and_then(VecDeque::pop_front) {
+                    acknowledgement.saturating_record(now.saturating_sub(sent));
+                }
+                freed
             }
             (Role::Subscriber(arrivals), _) => {
                 arrivals.note_strange();
@@ -391,6 +413,9 @@ impl Group {
     fn publish(&mut self, now: u64, out: &mut Vec<u8>) {
         self.template.append(self.sent, now, packet_id(self.sent), out);
         self.sent += 1;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.push_back(now);
+        }
     }
 
     const fn acked_for(&self, qos: QoS) -> u64 {

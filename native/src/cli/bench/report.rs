@@ -16,6 +16,8 @@ pub(super) struct Round {
     pub(super) elapsed: u64,
     /// p50, p99 and maximum, nanoseconds.
     pub(super) latency: Option<[u64; 3]>,
+    /// The same of acknowledgements, in `rate` with QoS 1 or 2.
+    pub(super) acknowledgement: Option<[u64; 3]>,
     /// CPU time of the broker, nanoseconds.
     pub(super) cpu: Option<u64>,
     /// Resident memory of the broker afterwards, bytes.
@@ -55,6 +57,12 @@ impl Round {
         }
         if let Some(latency) = self.latency {
             for (name, nanos) in ["p50_us", "p99_us", "max_us"].into_iter().zip(latency) {
+                figures.push((name, nanos as f64 / 1e3, 1));
+            }
+        }
+        if let Some(latency) = self.acknowledgement {
+            for (name, nanos) in ["ack_p50_us", "ack_p99_us", "ack_max_us"].into_iter().zip(latency)
+            {
                 figures.push((name, nanos as f64 / 1e3, 1));
             }
         }
