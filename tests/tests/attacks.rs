@@ -20,10 +20,10 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const TRIPS: usize = 150;
-/// What the attacked latency may be: twice the base, or this. Tests share the machine with others.
-const FLOOR: Duration = Duration::from_millis(25);
+/// What the attacked latency may be: twice the base, or this.
+const FLOOR: Duration = Duration::from_millis(5);
 
 type Attack = fn(SocketAddr, &AtomicBool);
 
@@ -129,7 +129,11 @@ fn round_trips(client: &mut Client) -> Duration {
 fn attacked(client: &mut Client, attack: Attack, target: SocketAddr) -> Duration {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| attack(target, &over));
+        scope.spawn(|| {
+            // Attackers have machines of their own; here they step back behind the broker.
+            rustix::process::nice(19).expect("a thread may step back");
+            attack(target, &over);
+        });
         thread::sleep(Duration::from_millis(100));
         let time = round_trips(client);
         over.store(true, Ordering::Relaxed);
