@@ -19,12 +19,19 @@ fn tool(ours: bool, verb: &str) -> Command {
     }
 }
 
+/// Runs it with these words; `SSL_CERT_FILE=PATH` among them is what the system trusts.
 fn run(ours: bool, verb: &str, port: u16, words: &[String]) -> Output {
     let port = port.to_string();
     let mut command = tool(ours, verb);
+    let (system, words): (Vec<&String>, Vec<&String>) =
+        words.iter().partition(|word| word.starts_with(SYSTEM));
+    command.envs(system.iter().filter_map(|word| word.split_once('=')));
     command.args(["-h", "127.0.0.1", "-p", &port]).args(words).stdin(Stdio::null());
     command.output().expect("the command is installed")
 }
+
+/// Where OpenSSL and we look for the authorities of the system.
+const SYSTEM: &str = "SSL_CERT_FILE=";
 
 fn words(pki: &Pki, words: &[&str]) -> Vec<String> {
     words.iter().map(|word| word.replace('@', &pki.path(""))).collect()
@@ -84,6 +91,8 @@ fn flags_do_what_those_of_mosquitto_do_against_both_brokers() {
         ("server", "", &["--cafile", "@ca.pem", "--tls-version", "tlsv1.2"], true),
         ("server", "", &["--cafile", "@ca.pem", "--tls-version", "tlsv1.3"], true),
         ("server", "", &["--capath", "@capath"], true),
+        ("server", "", &["SSL_CERT_FILE=@ca.pem", "--tls-use-os-certs"], true),
+        ("server", "", &["SSL_CERT_FILE=@other.pem", "--tls-use-os-certs"], false),
         ("server", "", &["--cafile", "@other.pem"], false),
         ("server", "", &["--cafile", "@other.pem", "--insecure"], false),
         ("server", "", &["--cafile", "@ca.pem", "--tls-alpn", "mqtt"], true),
@@ -177,8 +186,7 @@ fn a_url_asks_for_tls_and_a_websocket_goes_over_it() {
 
 #[test]
 fn the_load_goes_over_tls_and_checks_the_server() {
-    let (pki, other) = (Pki::new(), Pki::new());
-    pki.client("c", |_| {});
+    let (pki, other) = (authorities(), Pki::new());
     let config = format!(
         "allow_anonymous true\n{}{}{}protocol websockets\n",
         pki.strict(""),
@@ -192,11 +200,13 @@ fn the_load_goes_over_tls_and_checks_the_server() {
         let mut command = Command::new(binary());
         command.args(["bench", scenario, "-p", &port, "--messages", "500", "--pairs", "3"]);
         command.args(["--connections", "40", "--subscribers", "5", "--seconds", "0.1"]);
-        let ca = if more.contains(&"--cafile") {
+        let named = ["--cafile", "--capath", "--tls-use-os-certs"];
+        let ca = if more.iter().any(|word| named.contains(word)) {
             Vec::new()
         } else {
             words(&pki, &["--cafile", "@ca.pem"])
         };
+        command.env("SSL_CERT_FILE", pki.path("ca.pem"));
         command.args(ca).args(words(&pki, more)).output().expect("halyard runs")
     };
     for scenario in ["pairs", "fanout", "rate", "idle"] {
@@ -204,6 +214,11 @@ fn the_load_goes_over_tls_and_checks_the_server() {
             (mqtts[0].port(), &["--cert", "@c.pem", "--key", "@c.key"] as &[&str]),
             (mqtts[1].port(), &["-q", "2", "--payload", "40000"]),
             (mqtts[1].port(), &["-q", "1", "--tls-version", "tlsv1.3", "--insecure"]),
+            (mqtts[1].port(), &["--capath", "@capath", "--tls-alpn", "mqtt"]),
+            (
+                mqtts[1].port(),
+                &["--tls-use-os-certs", "--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+            ),
             (wss[0].port(), &["--ws", "-q", "1"]),
         ] {
             let outcome = bench(scenario, port, more);
@@ -213,5 +228,7 @@ fn the_load_goes_over_tls_and_checks_the_server() {
         assert_eq!(outcome.status.code(), Some(1), "{scenario}: {outcome:?}");
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(said.contains("UnknownIssuer"), "{scenario}: {said}");
+        let outcome = bench(scenario, mqtts[1].port(), &["--ciphers", "no-such-suite"]);
+        assert!(!outcome.status.success(), "{scenario}: {outcome:?}");
     }
 }

@@ -52,7 +52,10 @@ impl Broker {
             return self.publish_exactly_once(now, key, id, publish, outlet);
         }
         if self.is_over_quota(key) {
-            return Err(OVER_QUOTA);
+            self.stats.receive_maximum_exceeded += 1;
+            if self.config.broker.receive_maximum_enforced {
+                return Err(OVER_QUOTA);
+            }
         }
         let published = self.accept(now, key, publish, outlet);
         self.acknowledge(key, id, published, Packet::Puback, outlet);
@@ -69,7 +72,15 @@ impl Broker {
     ) -> Result<(), Violation> {
         let quota = self.receive_quota(key);
         let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
-        let published = match session.incoming.receive(id, quota) {
+        let mut arrival = session.incoming.receive(id, quota);
+        if arrival == Arrival::OverQuota {
+            self.stats.receive_maximum_exceeded += 1;
+            if self.config.broker.receive_maximum_enforced {
+                return Err(OVER_QUOTA);
+            }
+            arrival = session.incoming.receive(id, None);
+        }
+        let published = match arrival {
             Arrival::OverQuota => return Err(OVER_QUOTA),
             Arrival::Repeated => Published::Routed,
             Arrival::New => {
@@ -89,12 +100,11 @@ impl Broker {
         Ok(())
     }
 
-    /// The Receive Maximum that binds this client: only 5.0 clients were told one.
+    /// The Receive Maximum that this client was told: only 5.0 clients are told one.
     fn receive_quota(&self, key: SessionKey) -> Option<u16> {
-        let enforced = self.config.broker.receive_maximum_enforced;
         let max = self.config.broker.max_inflight_messages;
         let v5 = self.session(key).is_some_and(|session| session.version.is_v5());
-        (v5 && enforced && max > 0).then_some(max)
+        (v5 && max > 0).then_some(max)
     }
 
     fn is_over_quota(&self, key: SessionKey) -> bool {

@@ -157,6 +157,8 @@ counters! {
         auth_throttled: Counter,
         /// Connections closed for malformed packets or breaches of the protocol.
         protocol_errors: Counter,
+        /// PUBLISH packets over the Receive Maximum (`receive_maximum_action`).
+        receive_maximum_exceeded: Counter,
         /// Connections closed by Keep Alive.
         keep_alive_timeouts: Counter,
         /// Connections closed because CONNECT or the rest of a packet did not come in time.

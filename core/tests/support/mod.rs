@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use halyard_core::codec::{Decoder, Limits, Role, encode};
-use halyard_core::conf::{BrokerConfig, ListenerConfig};
+use halyard_core::conf::{BrokerConfig, ListenerConfig, ServerConfig, Source, parse};
 use halyard_core::engine::{
     AdminCommand, AdminReply, AuthRequest, CloseReason, Config, ConnectionId, Effect, Engine,
     Input, LinkMessage, Peer, ShardId, Stats, TransportEnd, Water,
@@ -68,6 +68,23 @@ pub fn connect(client_id: &str, version: Version) -> Connect<'_> {
         properties: ConnectProperties::default(),
         bridge: false,
     }
+}
+
+fn configuration(text: &str) -> ServerConfig {
+    let parsed = parse(&Source::new("a.conf", text), &mut |_| Err("no folders here".into()));
+    assert!(parsed.is_valid(), "{:?}", parsed.diagnostics);
+    parsed.config
+}
+
+/// What these lines of a configuration file make of the broker.
+pub fn broker_of(text: &str) -> BrokerConfig {
+    configuration(text).broker
+}
+
+/// What these lines make of a listener.
+pub fn listener_of(text: &str) -> ListenerConfig {
+    let text = format!("allow_anonymous true\nlistener 1883\n{text}\n");
+    configuration(&text).listeners.remove(0).engine
 }
 
 impl Net {

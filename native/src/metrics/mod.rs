@@ -10,9 +10,11 @@ pub(crate) use sample::DriverStats;
 pub(crate) use sample::Sample;
 
 use crate::process;
+use crate::store::StoreNumbers;
 use halyard_core::engine::Counter;
 use halyard_core::engine::CounterKind;
 use halyard_core::engine::Stats;
+use halyard_core::time::Instant;
 use std::fmt::Display;
 use std::fmt::Write as _;
 
@@ -22,7 +24,9 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// What is counted for the process and not for a shard.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Whole {
-    pub(crate) uptime_secs: u64,
+    pub(crate) now: Instant,
+    /// What the store has counted; nothing without one.
+    pub(crate) store: StoreNumbers,
     /// How each listener is written, in the order of the configuration.
     pub(crate) listeners: Vec<String>,
     /// Log lines that were lost because they came faster than they could be written.
@@ -37,7 +41,7 @@ pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
     let version = env!("CARGO_PKG_VERSION");
     page.family("halyard_info", "gauge", "The version that runs.");
     page.sample("halyard_info", &format!("{{version=\"{version}\"}}"), 1);
-    page.gauge("halyard_uptime_seconds", "Seconds since the start.", whole.uptime_secs);
+    page.gauge("halyard_uptime_seconds", "Seconds since the start.", whole.now.0 / 1_000_000);
     page.gauge("halyard_sockets_open", "Open sockets, HTTP included.", sample.sockets);
     let help = "Log lines lost because they came faster than they could be written.";
     page.counter("halyard_log_lines_lost", help, whole.log_lines_lost);
@@ -46,6 +50,7 @@ pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
     core(&mut page, &sample.stats);
     drops(&mut page, &sample.stats);
     driver(&mut page, &sample.driver);
+    store(&mut page, &sample.driver, whole);
     listeners(&mut page, &sample.driver, &whole.listeners);
     machine(&mut page);
     page.0
@@ -86,12 +91,36 @@ fn driver(page: &mut Page, driver: &DriverStats) {
     page.histogram("halyard_handle_seconds", help, &driver.handle);
     let help = "Time to write to the sockets what one turn of the loop gave.";
     page.histogram("halyard_flush_seconds", help, &driver.flush);
+}
+
+fn store(page: &mut Page, driver: &DriverStats, whole: &Whole) {
+    let numbers = &whole.store;
     let help = "Bytes of records handed to the store.";
     page.counter("halyard_store_bytes", help, driver.stored_bytes);
     let help = "Batches of records handed to the store, one a turn at most.";
     page.counter("halyard_store_batches", help, driver.stored_batches);
     let help = "Batches of records that are not durable yet.";
     page.gauge("halyard_store_batches_waiting", help, driver.batches_waiting());
+    let help = "Bytes of records that are not durable yet (journal_backlog).";
+    page.gauge("halyard_store_backlog_bytes", help, driver.bytes_waiting());
+    let help = "Seconds since records last became durable; 0 before the first time.";
+    page.family("halyard_store_last_commit_seconds", "gauge", help);
+    let since = driver.since_commit(whole.now) as f64 / 1e6;
+    page.sample("halyard_store_last_commit_seconds", "", format_args!("{since:.3}"));
+    let help = "Bytes of records appended to the journal.";
+    page.counter("halyard_store_appended_bytes", help, numbers.appended_bytes);
+    let help = "Commits to the journal, each of all that waited.";
+    page.counter("halyard_store_commits", help, numbers.commits);
+    let help = "Times that the disk was asked to make a file or its name durable (fsync).";
+    page.counter("halyard_store_syncs", help, numbers.syncs);
+    let help = "Segments of the journal: closed, in use, and standing ready.";
+    page.gauge("halyard_store_segments", help, numbers.segments);
+    page.counter("halyard_store_folds", "Times that closed segments were folded.", numbers.folds);
+    let name = "halyard_store_fold_seconds_total";
+    page.family(name, "counter", "Time that folding took, its rests included.");
+    page.sample(name, "", format_args!("{:.3}", numbers.folding.as_secs_f64()));
+    let help = "Bytes kept free on the disk for folding, should it become full.";
+    page.gauge("halyard_store_reserve_bytes", help, numbers.reserve_bytes);
     let help = "1 while the disk of the store is full and what is new is refused.";
     page.gauge("halyard_store_full", help, driver.store_full.into());
     let help = "Time until records handed to the store were durable.";

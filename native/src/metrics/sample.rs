@@ -21,8 +21,10 @@ pub(crate) struct DriverStats {
     pub(crate) stored_bytes: u64,
     /// Batches of records handed to the store.
     pub(crate) stored_batches: u64,
-    /// Batches that are not durable yet: their last record, and when they were handed over.
-    waiting: VecDeque<(Lsn, Instant)>,
+    /// Batches that are not durable yet.
+    waiting: VecDeque<Waiting>,
+    /// When the last of what was handed over became durable.
+    last_commit: Option<Instant>,
     /// Whether the disk of the store is full.
     pub(crate) store_full: bool,
     /// Turns of the loop.
@@ -31,6 +33,16 @@ pub(crate) struct DriverStats {
     pub(crate) accept_rests: u64,
     /// By listener of the configuration.
     pub(crate) listeners: Vec<ListenerStats>,
+}
+
+/// A batch of records that is not durable yet.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Its last record.
+    lsn: Lsn,
+    bytes: u64,
+    /// When it was handed over.
+    since: Instant,
 }
 
 /// What is counted for one listener.
@@ -75,16 +87,17 @@ impl DriverStats {
     pub(crate) fn handed_over(&mut self, lsn: Lsn, bytes: usize, now: Instant) {
         self.stored_batches += 1;
         self.stored_bytes += bytes as u64;
-        self.waiting.push_back((lsn, now));
+        self.waiting.push_back(Waiting { lsn, bytes: bytes as u64, since: now });
     }
 
     /// Everything up to this record is durable.
     pub(crate) fn durable(&mut self, lsn: Lsn, now: Instant) {
-        while let Some((last, since)) = self.waiting.front() {
-            if *last > lsn {
+        while let Some(batch) = self.waiting.front() {
+            if batch.lsn > lsn {
                 break;
             }
-            self.commit.record(now.0.saturating_sub(since.0));
+            self.commit.record(now.0.saturating_sub(batch.since.0));
+            self.last_commit = Some(now);
             self.waiting.pop_front();
         }
     }
@@ -94,7 +107,18 @@ impl DriverStats {
         self.waiting.len() as u64
     }
 
+    /// Their bytes.
+    pub(crate) fn bytes_waiting(&self) -> u64 {
+        self.waiting.iter().map(|batch| batch.bytes).sum()
+    }
+
+    /// Microseconds since records last became durable; 0 before the first time.
+    pub(crate) fn since_commit(&self, now: Instant) -> u64 {
+        self.last_commit.map_or(0, |at| now.0.saturating_sub(at.0))
+    }
+
     fn add(&mut self, other: &Self) {
+        self.last_commit = self.last_commit.max(other.last_commit);
         self.stored_bytes += other.stored_bytes;
         self.stored_batches += other.stored_batches;
         self.waiting.extend(&other.waiting);
@@ -150,6 +174,7 @@ mod tests {
         assert_eq!((driver.commit.count(), driver.batches_waiting()), (0, 3));
         driver.durable(Lsn(5), Instant(1_100));
         assert_eq!((driver.commit.count(), driver.batches_waiting()), (2, 1));
+        assert_eq!((driver.bytes_waiting(), driver.since_commit(Instant(1_500))), (10, 400));
         assert_eq!((driver.commit.sum().as_str(), driver.stored_bytes), ("0.0019", 30));
     }
 }

@@ -14,6 +14,7 @@ use crate::metrics;
 use crate::metrics::Sample;
 use crate::metrics::Whole;
 use crate::settings;
+use crate::store::Inlet;
 use halyard_core::engine::AdminCommand;
 use halyard_core::engine::AdminReply;
 use halyard_core::engine::ConnectionId;
@@ -162,7 +163,8 @@ impl Shard {
 
     fn respond_metrics(&mut self, now: Instant, id: ConnectionId, sum: &Sample, head_only: bool) {
         let whole = Whole {
-            uptime_secs: now.0 / 1_000_000,
+            now,
+            store: self.store.as_ref().map(Inlet::numbers).unwrap_or_default(),
             listeners: self.settings.config.listeners.iter().map(settings::written).collect(),
             log_lines_lost: self.log.lost(),
             passwords_hashed: self.auth.hashed(),

@@ -286,6 +286,18 @@ mod tests {
     }
 
     #[test]
+    fn set_tcp_nodelay_holds_for_the_connections_of_a_listener() {
+        for nodelay in [true, false] {
+            let listener = bind_tcp("127.0.0.1:0".parse().unwrap(), nodelay).unwrap();
+            listener.set_nonblocking(false).unwrap();
+            let address = listener.local_addr().unwrap();
+            let _client = std::net::TcpStream::connect(address).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert_eq!(accepted.nodelay().unwrap(), nodelay, "set_tcp_nodelay {nodelay}");
+        }
+    }
+
+    #[test]
     fn socket_domain_and_interface_choose_the_addresses() {
         let mut listener = ServerConfig::port_only(7).listeners.remove(0);
         listener.address = Address::Any { port: 7 };

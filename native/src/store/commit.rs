@@ -3,6 +3,7 @@
 //! there is no artificial delay. After a failed write or sync it says nothing more and ends.
 
 use super::compact::Order;
+use super::counters::Counters;
 use crate::clock::Clock;
 use halyard_core::conf::SyncMode;
 use halyard_core::journal::Batch;
@@ -138,6 +139,7 @@ impl Queue {
 pub(super) struct Committer<D: Disk> {
     pub(super) writer: Writer<D>,
     pub(super) queue: Arc<Queue>,
+    pub(super) counters: Arc<Counters>,
     pub(super) mode: SyncMode,
     /// How long what was written may stay unsynced, in the mode `interval`.
     pub(super) interval: Duration,
@@ -264,6 +266,7 @@ impl<D: Disk> Committer<D> {
             }
             self.done.1 += 1;
             self.done.2 += batch.bytes.len() as u64;
+            self.counters.appended(batch.bytes.len() as u64);
             self.waiting.pop_front();
         }
         Ok(())
@@ -277,6 +280,9 @@ impl<D: Disk> Committer<D> {
         };
         let any = !durable.is_empty();
         self.done.0 += u64::from(any);
+        if any {
+            self.counters.committed();
+        }
         for (shard, lsn) in durable {
             (self.tell)(Note::Durable { shard, lsn });
         }
@@ -324,6 +330,7 @@ mod tests {
         let committer = Committer {
             writer,
             queue: Arc::clone(&queue),
+            counters: Arc::default(),
             mode,
             interval: Duration::from_secs(1),
             tell: Box::new(move |note| sink.lock().expect("nobody panics").push(note)),

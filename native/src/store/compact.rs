@@ -63,6 +63,7 @@ impl Compactor {
             if matches!(outcome, Err(ScanError::Disk(DiskError::Full { .. }))) {
                 // There may be none.
                 drop(self.files.remove(RESERVE));
+                self.files.counters().reserved(0);
                 outcome = self.fold(&job, true);
             }
             let outcome = match outcome {
@@ -92,6 +93,7 @@ impl Compactor {
             !queue.is_stopping()
         })?;
         if let Some(Folded { base, len }) = folded {
+            self.files.counters().folded(self.clock.now().since(started));
             let before: u64 = job.segments.iter().map(|(_, len)| len).sum();
             self.log.line(
                 LogType::Information,
@@ -109,9 +111,9 @@ impl Compactor {
 
     /// Takes the reserve again, if there is room.
     fn keep_reserve(&mut self) {
-        if !self.files.folder().join(RESERVE).exists() {
-            // Without room there is none; the next fold tries again.
-            drop(self.files.create(RESERVE, self.reserve));
-        }
+        // Without room there is none; the next fold tries again.
+        let is_there = self.files.folder().join(RESERVE).exists()
+            || self.files.create(RESERVE, self.reserve).is_ok();
+        self.files.counters().reserved(if is_there { self.reserve } else { 0 });
     }
 }

@@ -1,6 +1,7 @@
 //! The journal's disk as files of one folder. Files are the owner's alone, and a folder is one
 //! process's alone. Every error names the file and what the system said; nothing is tried twice.
 
+use super::counters::Counters;
 use halyard_core::journal::Disk;
 use halyard_core::journal::DiskError;
 use nix::errno::Errno;
@@ -35,6 +36,7 @@ pub(super) struct Files {
     folder: PathBuf,
     /// For syncing its names.
     handle: Arc<File>,
+    counters: Arc<Counters>,
     _lock: Arc<File>,
 }
 
@@ -63,18 +65,32 @@ impl Files {
         }
         if !shared {
             check_rights(folder, &metadata)?;
-            for entry in fs::read_dir(folder).map_err(cannot)? {
-                let entry = entry.map_err(cannot)?;
+        }
+        let counters = Counters::default();
+        for entry in fs::read_dir(folder).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            if !shared {
                 check_rights(&entry.path(), &entry.metadata().map_err(cannot)?)?;
             }
+            counters.named(&entry.file_name().to_string_lossy());
         }
         let lock = lock(&folder.join(LOCK))?;
-        Ok(Self { folder: folder.to_owned(), handle: Arc::new(handle), _lock: Arc::new(lock) })
+        Ok(Self {
+            folder: folder.to_owned(),
+            handle: Arc::new(handle),
+            counters: Arc::new(counters),
+            _lock: Arc::new(lock),
+        })
     }
 
     /// Where it is.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What is counted.
+    pub(super) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,6 +119,7 @@ impl Disk for Files {
             let _ = fs::remove_file(&handle.path);
             return Err(full_or_failed("create", &handle.path, &error));
         }
+        self.counters.named(name);
         Ok(handle)
     }
 
@@ -155,21 +172,28 @@ impl Disk for Files {
     }
 
     fn sync(&mut self, file: &Handle) -> Result<(), DiskError> {
+        self.counters.synced();
         file.file.sync_data().map_err(|error| failed("sync", &file.path, &error))
     }
 
     fn sync_dir(&mut self) -> Result<(), DiskError> {
+        self.counters.synced();
         self.handle.sync_all().map_err(|error| failed("sync", &self.folder, &error))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
         let path = self.path(from);
-        fs::rename(&path, self.path(to)).map_err(|error| failed("rename", &path, &error))
+        fs::rename(&path, self.path(to)).map_err(|error| failed("rename", &path, &error))?;
+        self.counters.removed(from);
+        self.counters.named(to);
+        Ok(())
     }
 
     fn remove(&mut self, name: &str) -> Result<(), DiskError> {
         let path = self.path(name);
-        fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))
+        fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
+        self.counters.removed(name);
+        Ok(())
     }
 }
 

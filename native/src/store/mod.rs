@@ -3,9 +3,11 @@
 
 mod commit;
 mod compact;
+mod counters;
 mod files;
 
 pub(crate) use commit::Note;
+pub(crate) use counters::StoreNumbers;
 
 use crate::clock;
 use crate::clock::Clock;
@@ -14,6 +16,7 @@ use crate::log::LogType;
 use commit::Committer;
 use commit::Queue;
 use compact::Compactor;
+use counters::Counters;
 use files::Files;
 use halyard_core::conf::StoreConfig;
 use halyard_core::conf::SyncMode;
@@ -49,6 +52,7 @@ pub(crate) struct Found {
 /// The store of a running broker.
 pub(crate) struct Store {
     queue: Arc<Queue>,
+    counters: Arc<Counters>,
     commit: JoinHandle<()>,
     compact: JoinHandle<()>,
 }
@@ -57,6 +61,7 @@ pub(crate) struct Store {
 #[derive(Debug)]
 pub(crate) struct Inlet {
     queue: Arc<Queue>,
+    counters: Arc<Counters>,
     shard: u16,
 }
 
@@ -64,6 +69,11 @@ impl Inlet {
     /// Hands over the records of a turn.
     pub(crate) fn put(&self, batch: Batch) {
         self.queue.put(self.shard, batch);
+    }
+
+    /// What the store has counted, for all shards.
+    pub(crate) fn numbers(&self) -> StoreNumbers {
+        self.counters.numbers()
     }
 }
 
@@ -166,11 +176,13 @@ impl Found {
         }
         writer.sync().map_err(|error| text(&error))?;
         let queue = Arc::new(Queue::default());
+        let counters = Arc::clone(files.counters());
         let (compactor, jobs) =
             Compactor::new(files, Arc::clone(&queue), clock, log.clone(), config.segment_size / 2);
         let committer = Committer {
             writer,
             queue: Arc::clone(&queue),
+            counters: Arc::clone(&counters),
             mode: config.sync,
             interval: Duration::from_millis(config.sync_interval_millis.into()),
             tell,
@@ -191,14 +203,14 @@ impl Found {
         };
         let compact = spawn("compact", Box::new(|| compactor.run()))?;
         let commit = spawn("commit", Box::new(|| committer.run()))?;
-        Ok(Store { queue, commit, compact })
+        Ok(Store { queue, counters, commit, compact })
     }
 }
 
 impl Store {
     /// A shard's way in.
     pub(crate) fn inlet(&self, shard: u16) -> Inlet {
-        Inlet { queue: Arc::clone(&self.queue), shard }
+        Inlet { queue: Arc::clone(&self.queue), counters: Arc::clone(&self.counters), shard }
     }
 
     /// Folds all there is, now.

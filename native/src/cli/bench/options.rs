@@ -22,10 +22,14 @@ Usage: halyard bench SCENARIO [OPTIONS]
       --ws                MQTT over WebSocket
       --path PATH         path of the WebSocket (/mqtt)
       --cafile FILE       TLS, trusting the authorities in FILE
+      --capath DIR        TLS, trusting those in DIR, named by openssl rehash
+      --tls-use-os-certs  TLS, trusting those of this system
       --cert FILE         certificate to show, with --key
       --key FILE          its key
       --insecure          do not check the broker's name
       --tls-version V     the lowest: tlsv1.2 or tlsv1.3 (tlsv1.2)
+      --tls-alpn NAME     the protocol to ask for (none)
+      --ciphers LIST      cipher suites of TLS 1.2, by OpenSSL's names
   -V, --version VERSION   mqttv31, mqttv311 or mqttv5 (mqttv311)
   -u, --username NAME     every connection's user name (none)
   -P, --pw PASSWORD       and its password (none)
@@ -164,8 +168,8 @@ impl Options {
             return Err("no scenario: pairs, fanout, rate or idle".to_owned());
         };
         let asks = options.tls != ClientOptions::default() || options.lowest_tls13.is_some();
-        if asks && options.tls.cafile.is_none() {
-            return Err("TLS needs --cafile".to_owned());
+        if asks && !knows_authorities(&options.tls) {
+            return Err("TLS needs --cafile, --capath or --tls-use-os-certs".to_owned());
         }
         options.tls.only_tls13 = options.lowest_tls13.unwrap_or_default();
         if options.tls.cert.is_some() != options.tls.key.is_some() {
@@ -183,6 +187,10 @@ impl Options {
             "ws" => self.ws = true,
             "path" => self.path = string(args)?,
             "cafile" => self.tls.cafile = Some(string(args)?),
+            "capath" => self.tls.capath = Some(string(args)?),
+            "tls-use-os-certs" => self.tls.use_os_certs = true,
+            "tls-alpn" => self.tls.alpn = Some(string(args)?),
+            "ciphers" => self.tls.ciphers = Some(string(args)?),
             "cert" => self.tls.cert = Some(string(args)?),
             "key" => self.tls.key = Some(string(args)?),
             "insecure" => self.tls.insecure = true,
@@ -209,6 +217,10 @@ impl Options {
         }
         Ok(())
     }
+}
+
+const fn knows_authorities(tls: &ClientOptions) -> bool {
+    tls.cafile.is_some() || tls.capath.is_some() || tls.use_os_certs
 }
 
 fn text(error: lexopt::Error) -> String {
@@ -284,6 +296,8 @@ mod tests {
             (&["pairs", "--frobnicate"], "frobnicate"),
             (&["idle", "--version", "6"], "mqttv31"),
             (&["idle", "--insecure"], "--cafile"),
+            (&["idle", "--ciphers", "DEFAULT"], "--capath or --tls-use-os-certs"),
+            (&["idle", "--tls-alpn", "mqtt"], "--cafile"),
             (&["idle", "--tls-version", "tlsv1.2"], "--cafile"),
             (&["idle", "--cafile", "ca", "--cert", "c"], "--key"),
             (&["idle", "--cafile", "ca", "--tls-version", "1.2"], "tlsv1.3"),

@@ -193,7 +193,7 @@ fn retained(row: &RetainedRow) -> Value {
 /// Pages of one level, as one: what is behind the end of a page that goes on is left to the next,
 /// for that page's shard has not been heard on it.
 fn merged(first: TopicPage, others: impl Iterator<Item = TopicPage>) -> TopicPage {
-    let mut sum = TopicPage { rows: Vec::new(), ..first.clone() };
+    let mut sum = TopicPage { rows: Vec::new(), uncounted: 0, ..first.clone() };
     let mut rows: BTreeMap<String, TopicRow> = BTreeMap::new();
     let mut end: Option<String> = None;
     for page in std::iter::once(first).chain(others) {
