@@ -55,7 +55,7 @@ fn an_assigned_client_identifier_begins_with_the_prefix() {
     let text = assigned(&mut net);
     assert!(text.contains("assigned_client_identifier: Some(\"plant-7-"), "{text}");
     net.reconfigure_all(|config| {
-        config.listeners[0] = listener_of("listener_auto_id_prefix door-")
+        config.listeners[0] = listener_of("listener_auto_id_prefix door-");
     });
     let text = assigned(&mut net);
     assert!(
@@ -207,7 +207,7 @@ fn max_user_properties_bounds_the_user_properties_of_one_packet() {
         let mut packet = vec![0x30, 4 + pairs.len() as u8, 0, 1, b't', pairs.len() as u8];
         packet.extend(&pairs);
         net.send_bytes(raw, &packet);
-        assert_eq!(net.closed.get(&raw.conn.0).is_none(), is_taken, "{count} of 2");
+        assert_eq!(net.closed.contains_key(&raw.conn.0), !is_taken, "{count} of 2");
     }
 }
 
