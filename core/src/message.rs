@@ -36,8 +36,8 @@ pub struct Origin {
     pub client_id: Arc<str>,
     /// User Name.
     pub username: Option<Box<str>>,
-    /// Index of the listener.
-    pub listener: u16,
+    /// The name of the listener.
+    pub listener: Arc<str>,
 }
 
 state!(Origin { client_id, username, listener });

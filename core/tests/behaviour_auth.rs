@@ -397,6 +397,68 @@ fn a_verdict_that_never_comes_ends_with_the_time_for_connect() {
 }
 
 #[test]
+fn the_time_for_connect_counts_from_the_accept_whatever_waits() {
+    let mut net = closed_house();
+    let raw = net.open(0, V5);
+    net.pass(8);
+    let mut hello = connect("c", V5);
+    (hello.username, hello.password) = (Some("ann"), Some(&b"the password"[..]));
+    net.send(raw, &Packet::Connect(hello));
+    net.pass(1);
+    assert!(!net.closed.contains_key(&raw.conn.0));
+    net.pass(2);
+    assert!(net.closed.contains_key(&raw.conn.0));
+    // Who gets in has the whole of his Keep Alive from then on.
+    let raw = net.open(0, V5);
+    net.pass(8);
+    let mut hello = connect("c", V5);
+    hello.keep_alive = 10;
+    (hello.username, hello.password) = (Some("ann"), Some(&b"the password"[..]));
+    net.send(raw, &Packet::Connect(hello));
+    let verdict = grant(&net, "ann");
+    answer(&mut net, raw, 1, verdict);
+    net.pass(14);
+    assert!(!net.closed.contains_key(&raw.conn.0));
+}
+
+#[test]
+fn a_transport_that_was_to_say_who_the_client_is_and_did_not_is_refused() {
+    for version in [V4, V5] {
+        let mut net = closed_house();
+        let raw = Raw { shard: 0, conn: halyard_core::engine::ConnectionId(77), version };
+        let (conn, accepted) = (raw.conn, net.now);
+        let identity = Some("".into());
+        net.input(0, Input::Opened { conn, peer: Peer::Local, listener: 0, identity, accepted });
+        let mut hello = connect("c", version);
+        (hello.username, hello.password) = (Some("ann"), Some(&b"the password"[..]));
+        net.send(raw, &Packet::Connect(hello));
+        // In 3.x that is 5 on the wire.
+        assert_eq!(net.read(raw), ["connack 0x87"]);
+        assert!(net.closed.contains_key(&raw.conn.0));
+        assert!(net.questions.is_empty());
+    }
+}
+
+#[test]
+fn a_client_whose_certificate_is_revoked_is_disconnected() {
+    let mut net = closed_house();
+    let raw = enter(&mut net, "c", "ann");
+    net.input(0, Input::Revoked { conn: raw.conn });
+    assert_eq!(net.read(raw), ["disconnect 0x87"]);
+    net.input(0, Input::Revoked { conn: raw.conn });
+}
+
+#[test]
+fn clients_of_a_listener_that_is_gone_are_disconnected() {
+    let mut net = closed_house();
+    let raw = enter(&mut net, "c", "ann");
+    let early = net.open(0, V5);
+    configured(&mut net, |_, listener| listener.name = "another".into());
+    assert_eq!(net.read(raw), ["disconnect 0x98"]);
+    assert!(net.closed.contains_key(&raw.conn.0) && net.closed.contains_key(&early.conn.0));
+}
+
+#[test]
 fn a_proof_that_ends_ends_the_connection() {
     let mut net = closed_house();
     net.pass(100);

@@ -46,6 +46,27 @@ fn hoarder(net: &mut Net) -> Raw {
     publisher
 }
 
+#[test]
+fn what_a_client_was_allowed_of_late_counts_for_as_long_as_it_is_remembered() {
+    let mut net = Net::new(1);
+    net.access("topic #\n");
+    let raw = net.client(0, "c", V5);
+    let before = net.engines[0].footprint();
+    for number in 0..100 {
+        let topic = format!("a/topic/of/its/own/{number}");
+        net.send(raw, &Packet::Publish(publish(&topic, QoS::AtMostOnce, 0, b"")));
+    }
+    let grown = net.engines[0].footprint() - before;
+    // At most 32 topics of at most 128 bytes, each with 24 bytes of its own.
+    assert!((32 * 24..32 * 152).contains(&grown), "{grown}");
+    net.access("topic #\n");
+    net.send(raw, &Packet::Publish(publish("one", QoS::AtMostOnce, 0, b"")));
+    assert!(net.engines[0].footprint() - before < 100);
+    net.drop_connection(raw);
+    net.pass(1);
+    assert!(net.engines[0].footprint() < before);
+}
+
 /// Publishes a message of this share of the limit, in parts per thousand, at QoS 1.
 fn fill(net: &mut Net, publisher: Raw, parts: u64) -> String {
     let body = vec![0; usize::try_from(LIMIT / 1000 * parts).unwrap()];

@@ -45,9 +45,10 @@ impl Source {
                 username: None,
                 is_owned: false,
                 version: Version::V5,
-                listener: 0,
+                listener: "1883",
                 mount: None,
                 expiry: u32::MAX,
+                rights: None,
                 will: None,
             })
             .encode(&mut out);

@@ -35,7 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // `engine::shard_of`, which deals sessions out at a start; nothing that acts.
     ("journal", &["engine", "packet"]),
     ("client", &["codec", "packet"]),
-    ("sim", &["auth", "client", "codec", "conf", "engine", "journal", "packet", "topic"]),
+    // What it gives engines as the text of an access list, and what their observers are told of it.
+    ("sim", &["access", "auth", "client", "codec", "conf", "engine", "journal", "packet", "topic"]),
 ];
 const COMMON: &[&str] = &["arena", "map", "message", "rng", "state", "time"];
 

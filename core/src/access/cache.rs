@@ -1,8 +1,9 @@
 //! What a session was allowed and denied of late, by topic, so that the next message on the same
-//! topic costs a comparison. Forgotten whole when the lists or the client's names change; never saved
-//! and never observable.
+//! topic costs a comparison. Forgotten whole when the lists or the client's names change, and with the
+//! connection. Nobody can tell by an answer whether it was known; the memory is counted, and so saved.
 
 use super::Access;
+use crate::state::state;
 
 /// Topics that one session remembers at most; a power of two.
 const SLOTS_MAX: usize = 32;
@@ -20,12 +21,21 @@ struct Slot {
     known: u8,
 }
 
+state!(Slot { topic, known });
+
 /// Decisions by topic, one a slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cache {
     epoch: u64,
     slots: Vec<Slot>,
+    /// Bytes of all topics.
+    bytes: u32,
 }
+
+state!(Cache { epoch, slots, bytes });
+
+/// What a slot takes beside its topic.
+const SLOT: u64 = 24;
 
 impl Cache {
     /// Whether `access` to `topic` is allowed, if that is known in this epoch.
@@ -42,13 +52,19 @@ impl Cache {
         Some(slot.known & allowed != 0)
     }
 
-    /// Remembers it. Room grows with the topics that are used, up to its limit.
-    pub(crate) fn put(&mut self, epoch: u64, access: Access, topic: &str, is_allowed: bool) {
-        if topic.len() > TOPIC_BYTES_MAX {
-            return;
+    /// Remembers it. Room grows with the topics that are used, up to its limit. Gives the bytes that
+    /// it grew by.
+    pub(crate) fn put(&mut self, epoch: u64, access: Access, topic: &str, is_allowed: bool) -> u64 {
+        let before = self.footprint();
+        if topic.len() <= TOPIC_BYTES_MAX {
+            self.remember(epoch, access, topic, is_allowed);
         }
+        self.footprint().saturating_sub(before)
+    }
+
+    fn remember(&mut self, epoch: u64, access: Access, topic: &str, is_allowed: bool) {
         if self.epoch != epoch {
-            *self = Self { epoch, slots: Vec::new() };
+            *self = Self { epoch, ..Self::default() };
         }
         if self.slots.is_empty() {
             self.slots = vec![Slot::default()];
@@ -60,6 +76,8 @@ impl Cache {
         let at = place(topic, self.slots.len());
         let slot = &mut self.slots[at];
         if *slot.topic != *topic {
+            self.bytes += len(topic);
+            self.bytes -= len(&slot.topic);
             *slot = Slot { topic: topic.into(), known: 0 };
         }
         let (known, allowed) = bits(access);
@@ -77,7 +95,18 @@ impl Cache {
             let at = place(&slot.topic, len);
             self.slots[at] = slot;
         }
+        self.bytes = self.slots.iter().map(|slot| self::len(&slot.topic)).sum();
     }
+
+    /// Bytes it holds.
+    pub(crate) fn footprint(&self) -> u64 {
+        SLOT * self.slots.len() as u64 + u64::from(self.bytes)
+    }
+}
+
+/// Never more than [`TOPIC_BYTES_MAX`].
+fn len(topic: &str) -> u32 {
+    u32::try_from(topic.len()).unwrap_or(0)
 }
 
 const fn bits(access: Access) -> (u8, u8) {

@@ -22,6 +22,11 @@ impl Claims {
         Self { text: Arc::clone(text), list }
     }
 
+    /// The lines it was made of.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(crate) fn footprint(&self) -> u64 {
         64 + 2 * self.text.len() as u64
     }

@@ -51,6 +51,8 @@ pub enum Reason<'a> {
     PublisherLost,
     /// Clients do not publish below `$SYS` and `$CONTROL`.
     Reserved,
+    /// The listener whose list would decide is in the configuration no more.
+    ListenerGone,
     /// No access list holds.
     NoList,
 }
@@ -61,6 +63,9 @@ impl Decision<'_> {
 
     /// To publish below `$SYS` and `$CONTROL`.
     pub const RESERVED: Self = Self { verdict: Verdict::Deny, reason: Reason::Reserved };
+
+    /// Of a client whose listener is gone.
+    pub const LISTENER_GONE: Self = Self { verdict: Verdict::Deny, reason: Reason::ListenerGone };
 
     /// Denied for this reason.
     pub(crate) const fn denied(reason: Reason<'_>) -> Decision<'_> {
@@ -102,6 +107,7 @@ impl fmt::Display for Reason<'_> {
             }
             Self::PublisherLost => f.write_str("its publisher may not publish it any more"),
             Self::Reserved => f.write_str("clients do not publish to $SYS and $CONTROL"),
+            Self::ListenerGone => f.write_str("the listener that the client came in by is gone"),
             Self::NoList => f.write_str("there is no access list (acl_file)"),
         }
     }

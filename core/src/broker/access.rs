@@ -3,6 +3,7 @@
 //! remembers what they said, by topic, for as long as neither changes. Never asks about a QoS 2
 //! exchange past PUBREC: that one is completed.
 
+use super::memory::Memory;
 use super::{Broker, Outlet};
 use crate::access::{Access, AccessList, Cache, Decision, Reason, Subject, is_reserved};
 use crate::engine::{Config, DeliverySeen, Event, Outcome};
@@ -17,17 +18,42 @@ pub(super) fn is_on(config: &Config) -> bool {
     config.broker.access.is_some() || config.listeners.iter().any(|one| one.access.is_some())
 }
 
-/// The access list for clients of a listener.
-pub(super) fn list(config: &Config, listener: u16) -> Option<&AccessList> {
-    let own = config.listeners.get(usize::from(listener)).and_then(|one| one.access.as_deref());
-    own.or(config.broker.access.as_deref())
+/// Who decides about a client.
+#[derive(Clone, Copy)]
+pub(super) enum Judge<'a> {
+    /// Nobody: everything is allowed.
+    Nobody,
+    List(&'a AccessList),
+    /// The list of a listener that there is no more: nothing is allowed.
+    Gone,
 }
 
-/// The access list for a client: that of its token, if it brought one.
-fn list_of<'a>(config: &'a Config, session: &'a Session) -> Option<&'a AccessList> {
-    match &session.claims {
-        Some(claims) => Some(&claims.list),
-        None => list(config, session.listener),
+impl<'a> Judge<'a> {
+    /// Who decides about clients of a listener.
+    pub(super) fn of_listener(config: &'a Config, listener: u16) -> Self {
+        let found = config.listeners.get(usize::from(listener));
+        let own = found.and_then(|one| one.access.as_deref());
+        match own.or(config.broker.access.as_deref()) {
+            Some(list) => Self::List(list),
+            None if found.is_none() && is_on(config) => Self::Gone,
+            None => Self::Nobody,
+        }
+    }
+
+    /// Who decides about a client: the list of its token, if it brought one.
+    fn of(config: &'a Config, session: &'a Session) -> Self {
+        match &session.claims {
+            Some(claims) => Self::List(&claims.list),
+            None => Self::of_listener(config, session.listener),
+        }
+    }
+
+    pub(super) fn decide(self, who: Subject<'_>, access: Access, topic: &str) -> Decision<'a> {
+        match self {
+            Self::Nobody => Decision::NO_LIST,
+            Self::List(list) => list.decide(who, access, topic),
+            Self::Gone => Decision::LISTENER_GONE,
+        }
     }
 }
 
@@ -42,8 +68,7 @@ pub(super) fn decide<'a>(
     access: Access,
     topic: &str,
 ) -> Decision<'a> {
-    list_of(config, session)
-        .map_or(Decision::NO_LIST, |list| list.decide(subject(session), access, topic))
+    Judge::of(config, session).decide(subject(session), access, topic)
 }
 
 /// Asks whether members of shared subscriptions may read a message on `topic`.
@@ -61,6 +86,7 @@ fn is_allowed(
     config: &Config,
     epoch: u64,
     session: &mut Session,
+    memory: &mut Memory,
     access: Access,
     topic: &str,
 ) -> bool {
@@ -68,7 +94,7 @@ fn is_allowed(
         return known;
     }
     let allowed = decide(config, session, access, topic).is_allowed();
-    session.access.put(epoch, access, topic, allowed);
+    memory.kept(session.access.put(epoch, access, topic, allowed));
     allowed
 }
 
@@ -87,7 +113,8 @@ impl Broker {
             return false;
         }
         let Some(session) = self.sessions.get_mut(key.slot) else { return false };
-        if is_allowed(&self.config, self.access_epoch, session, Access::Read, topic) {
+        let (config, memory) = (&self.config, &mut self.memory);
+        if is_allowed(config, self.access_epoch, session, memory, Access::Read, topic) {
             return false;
         }
         self.stats.drops.denied_read += 1;
@@ -110,7 +137,9 @@ impl Broker {
             return false;
         }
         let Some(session) = self.sessions.get_mut(key.slot) else { return false };
-        if is_allowed(&self.config, self.access_epoch, session, Access::Write, publish.topic) {
+        let (config, memory) = (&self.config, &mut self.memory);
+        let topic = publish.topic;
+        if is_allowed(config, self.access_epoch, session, memory, Access::Write, topic) {
             return false;
         }
         self.stats.drops.denied_write += 1;
@@ -130,7 +159,7 @@ impl Broker {
             return false;
         }
         let Some(session) = self.sessions.get(key.slot) else { return true };
-        let is_listed = list_of(&self.config, session).is_some();
+        let is_listed = matches!(Judge::of(&self.config, session), Judge::List(_));
         if !is_reserved(publish.topic, is_listed) {
             return false;
         }
@@ -148,22 +177,6 @@ impl Broker {
         let decision = decide(&self.config, session, Access::Write, &will.message.topic);
         if !decision.is_allowed() {
             report(session, Access::Write, &will.message.topic, None, decision, outlet);
-        }
-    }
-
-    /// Takes away a Will that the client's own token denies. Those rights end with the connection and
-    /// stand in no record: after a restart nothing would keep such a Will back.
-    pub(super) fn strip_will(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
-        let Some(session) = self.session(key).filter(|session| session.claims.is_some()) else {
-            return;
-        };
-        let Some(topic) = session.will.as_ref().map(|will| will.message.topic.clone()) else {
-            return;
-        };
-        if self.is_will_denied(key, &topic, outlet)
-            && let Some(session) = self.session_mut(key)
-        {
-            session.will = None;
         }
     }
 
@@ -193,9 +206,12 @@ impl Broker {
         outlet: &mut impl Outlet,
     ) -> bool {
         let Some(session) = self.session(key).filter(|_| self.access_on) else { return false };
-        let Some(list) = list_of(&self.config, session) else { return false };
         let strict = self.config.broker.acl_check_subscribe;
-        let decision = list.decide_subscribe(subject(session), filter, strict);
+        let decision = match Judge::of(&self.config, session) {
+            Judge::Nobody => return false,
+            Judge::List(list) => list.decide_subscribe(subject(session), filter, strict),
+            Judge::Gone => Decision::LISTENER_GONE,
+        };
         if decision.is_allowed() {
             return false;
         }
@@ -210,7 +226,7 @@ impl Broker {
         Some(Box::new(Origin {
             client_id: Arc::clone(&session.client_id),
             username: session.username.clone(),
-            listener: session.listener,
+            listener: Arc::clone(&session.listener_name),
         }))
     }
 
@@ -246,9 +262,10 @@ impl Broker {
             return false;
         }
         let Some(origin) = &message.origin else { return false };
-        let Some(list) = list(&self.config, origin.listener) else { return false };
+        let listener = self.config.listener_named(&origin.listener, 0);
         let who = Subject { client_id: &origin.client_id, username: origin.username.as_deref() };
-        if list.decide(who, Access::Write, &message.topic).is_allowed() {
+        let judge = Judge::of_listener(&self.config, listener);
+        if judge.decide(who, Access::Write, &message.topic).is_allowed() {
             return false;
         }
         self.stats.drops.denied_read += 1;
@@ -286,9 +303,9 @@ impl Broker {
         true
     }
 
-    /// Ends the next exchange of an earlier connection if the client may not read its message any
-    /// more and has not said PUBREC.
-    pub(super) fn drop_unsent(&mut self, key: SessionKey, outlet: &mut impl Outlet) -> bool {
+    /// Takes its message from the next exchange of an earlier connection if the client may not read
+    /// it any more and has not said PUBREC.
+    pub(super) fn withhold_unsent(&mut self, key: SessionKey, outlet: &mut impl Outlet) -> bool {
         if !self.access_on {
             return false;
         }
@@ -302,10 +319,7 @@ impl Broker {
         if !self.is_unreadable(key, &message.topic, qos, outlet) {
             return false;
         }
-        if let Some(session) = self.sessions.get_mut(key.slot) {
-            session.outgoing.drop_unsent();
-            self.durable.acked(session, id);
-        }
+        self.give_up(key, id);
         true
     }
 

@@ -1,9 +1,10 @@
 //! Answers to the administrator from what the broker knows: sessions, queues, retained messages, the
 //! topic tree. Every answer is a page of bounded work; nothing is held between two.
 
+use super::access::Judge;
 use super::publish::is_reserved;
-use super::{Broker, Outlet, access};
-use crate::access::{Access, Decision, Subject};
+use super::{Broker, Outlet};
+use crate::access::{Access, Subject};
 use crate::engine::{
     ADMIN_PAGE_ROWS, AdminCommand, AdminRefusal, AdminReply, ClientDetail, ClientRow, DecisionRow,
     MessageRow, SubscriptionRow,
@@ -140,8 +141,7 @@ impl Broker {
         let mount = session.and_then(|session| session.mount.as_deref()).unwrap_or("");
         let topic = [mount, topic].concat();
         let subject = Subject { client_id, username };
-        let list = access::list(&self.config, listener);
-        let decision = list.map_or(Decision::NO_LIST, |list| list.decide(subject, access, &topic));
+        let decision = Judge::of_listener(&self.config, listener).decide(subject, access, &topic);
         AdminReply::Decision(DecisionRow {
             allowed: decision.is_allowed(),
             text: decision.to_string(),

@@ -47,6 +47,13 @@ impl Door {
             return Ok(Self::Ask(question, Arc::clone(authority)));
         }
         if let Some(identity) = identity {
+            if identity.is_empty() {
+                return Err(Refusal::new(
+                    ReasonCode::NotAuthorized,
+                    "not authorised: no certificate says who the client is \
+                     (use_identity_as_username, use_subject_as_username)",
+                ));
+            }
             return Ok(open(Some(identity), Credential::Identity));
         }
         let says_who = connect.username.is_some() || connect.password.is_some();

@@ -88,7 +88,7 @@ impl Broker {
             None => self.create(&identity.client_id, connect.version)?,
         };
         let user_before = self.session(key).and_then(|session| session.username.clone());
-        self.attach(now, key, applicant, connect, expiry, outlet);
+        self.attach(now, key, applicant, connect, expiry);
         self.user_changed(user_before.as_deref(), key);
 
         let will = connect.will.as_ref();
@@ -322,7 +322,6 @@ impl Broker {
         applicant: Applicant<'_>,
         connect: &Connect<'_>,
         expiry: u32,
-        outlet: &mut impl Outlet,
     ) {
         self.disarm_session(key);
         let own = match self.config.broker.max_inflight_messages {
@@ -330,6 +329,7 @@ impl Broker {
             max => max,
         };
         let listener = self.config.listeners.get(usize::from(applicant.listener));
+        let listener_name = listener.map_or_else(|| "".into(), |one| Arc::clone(&one.name));
         let mount = listener.and_then(|listener| listener.mount_point.as_deref());
         let mount: Option<Arc<str>> = mount.map(Into::into);
         let will = connect.will.as_ref().map(|will| {
@@ -341,6 +341,7 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key.slot) else { return };
         session.version = connect.version;
         session.listener = applicant.listener;
+        session.listener_name = listener_name;
         session.username = applicant.grant.username.as_deref().map(Into::into);
         session.is_owned = session.username.is_some() && applicant.grant.credential.is_proof();
         session.mount = mount;
@@ -357,7 +358,6 @@ impl Broker {
             receive_maximum: connect.properties.receive_maximum.unwrap_or(u16::MAX).min(own),
             problem_information: connect.properties.request_problem_information,
         });
-        self.strip_will(key, outlet);
         if let Some(session) = self.sessions.get_mut(key.slot) {
             self.durable.attached(session);
         }

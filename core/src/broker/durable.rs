@@ -3,6 +3,7 @@
 //! number 0 and nothing is written down. Decides nothing about MQTT; never sees a disk.
 
 use super::Broker;
+use crate::access::Claims;
 use crate::journal::{
     AttachedOp, DeliveryOp, FORMAT, Op, StampOp, WillOp, encode_body, put_message,
 };
@@ -218,9 +219,10 @@ impl Durable {
             username: session.username.as_deref(),
             is_owned: session.is_owned,
             version: session.version,
-            listener: session.listener,
+            listener: &session.listener_name,
             mount: session.mount.as_deref(),
             expiry: session.expiry_interval,
+            rights: session.claims.as_ref().map(Claims::text),
             will,
         }));
     }

@@ -308,6 +308,9 @@ impl Broker {
         let brought = |(_, session): (u32, &Session)| session.claims.is_some();
         self.access_on = access::is_on(&config) || self.sessions.iter().any(brought);
         self.access_epoch += 1;
+        for (_, session) in self.sessions.iter_mut() {
+            session.listener = config.listener_named(&session.listener_name, session.listener);
+        }
         self.config = config;
         self.arm_sys(now);
     }
@@ -377,6 +380,7 @@ impl Broker {
         self.durable.save(to);
         self.rng.state().save(to);
         self.seed.save(to);
+        self.access_epoch.save(to);
         self.next_message.save(to);
         self.pending.save(to);
         self.budget.save(to);
@@ -393,7 +397,10 @@ impl Broker {
         let stats = Stats::load(from)?;
         let wall = State::load(from)?;
         let started = State::load(from)?;
-        let sessions: Arena<Session> = State::load(from)?;
+        let mut sessions: Arena<Session> = State::load(from)?;
+        for (_, session) in sessions.iter_mut() {
+            session.listener = config.listener_named(&session.listener_name, session.listener);
+        }
         let generation = State::load(from)?;
         let groups = Groups::load(from)?;
         let retained = Retained::load(from)?;
@@ -401,6 +408,7 @@ impl Broker {
         let durable = State::load(from)?;
         let rng = Rng::new(u64::load(from)?);
         let seed = u64::load(from)?;
+        let access_epoch = State::load(from)?;
         let mut by_client_id = map(seed);
         for (slot, session) in sessions.iter() {
             let key = SessionKey { slot, generation: session.generation };
@@ -409,7 +417,7 @@ impl Broker {
         Ok(Self {
             access_on: access::is_on(&config)
                 || sessions.iter().any(|(_, session)| session.claims.is_some()),
-            access_epoch: 0,
+            access_epoch,
             config,
             timers,
             stats,

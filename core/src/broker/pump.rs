@@ -7,7 +7,7 @@ use super::retained::Found;
 use super::{Broker, Outlet, Room};
 use crate::engine::Outcome;
 use crate::journal::Op;
-use crate::packet::{Ack, Packet, QoS, ReasonCode};
+use crate::packet::{Ack, Packet, PacketId, QoS, ReasonCode};
 use crate::session::{Attached, Delivery, InFlightState, SessionKey};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Broker {
         attached: &Attached,
         outlet: &mut impl Outlet,
     ) -> Step {
-        if self.drop_unsent(key, outlet) {
+        if self.withhold_unsent(key, outlet) {
             return Step::Again;
         }
         let Some(session) = self.sessions.get_mut(key.slot) else { return Step::Stop };
@@ -98,8 +98,7 @@ impl Broker {
         if !fits(session, attached, &publish, delivery.qos, ids) {
             self.stats.drops.too_large += 1;
             observe(outlet, session, publish.topic, delivery.qos, Outcome::TooLarge);
-            session.outgoing.drop_unsent();
-            self.durable.acked(session, id);
+            self.give_up(key, id);
             return Step::Again;
         }
         let mut packet = outgoing(session, &publish, delivery.qos, delivery.retain, ids);
@@ -109,6 +108,16 @@ impl Broker {
         outlet.publish(attached.slot, &packet, false);
         session.outgoing.sent_again();
         Step::Again
+    }
+
+    /// The next exchange of an earlier connection ends without its message: that of QoS 2 by PUBREL.
+    pub(super) fn give_up(&mut self, key: SessionKey, id: PacketId) {
+        let Some(session) = self.sessions.get_mut(key.slot) else { return };
+        if session.outgoing.give_up_unsent() {
+            self.durable.of(session, |session| Op::PubrecSeen { session, id });
+        } else {
+            self.durable.acked(session, id);
+        }
     }
 
     fn drain_queue(

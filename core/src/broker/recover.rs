@@ -3,6 +3,7 @@
 
 use super::link::{Forward, Stamp};
 use super::{Broker, Grant, Outlet, Subscriber, TimerKey};
+use crate::access::Claims;
 use crate::engine::ShardId;
 use crate::journal::{
     BadRecord, DeliveryImage, ForwardImage, Held, RetainedImage, SessionImage, ShardImage,
@@ -188,7 +189,13 @@ impl Broker {
         outlet: &mut impl Outlet,
     ) -> Result<(), BadRecord> {
         let mut session = Session::new(0, (*image.client_id).into(), image.version);
-        session.listener = image.listener;
+        session.listener = self.config.listener_named(&image.listener, 0);
+        session.listener_name = match self.config.listener_name(session.listener) {
+            Some(name) => Arc::clone(name),
+            None => (*image.listener).into(),
+        };
+        session.claims = image.rights.as_deref().map(|rights| Claims::new(&rights.into()));
+        self.access_on |= session.claims.is_some();
         session.username = image.username.clone();
         session.is_owned = image.is_owned;
         session.mount = image.mount.as_deref().map(Into::into);

@@ -165,6 +165,9 @@ impl Default for BrokerConfig {
 /// What holds for one listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerConfig {
+    /// What it is called wherever something must be found again under another configuration, or in
+    /// another process: its address, as it is written.
+    pub name: Arc<str>,
     /// Whether clients without a known user are let in.
     pub allow_anonymous: bool,
     /// What it knows to tell users by; `None` = nothing, so that nobody is asked who he is. Filled
@@ -198,6 +201,7 @@ pub struct ListenerConfig {
 impl Default for ListenerConfig {
     fn default() -> Self {
         Self {
+            name: "".into(),
             allow_anonymous: true,
             authority: None,
             accept_v31: true,

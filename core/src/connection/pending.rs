@@ -16,7 +16,7 @@ pub(crate) struct Pending {
     pub(crate) awaits_verdict: bool,
     /// What came behind CONNECT.
     pub(crate) held: Vec<u8>,
-    /// When it began.
+    /// From when on the client's time runs: for one that is not let in yet, from when it was accepted.
     pub(crate) since: Instant,
 }
 

@@ -34,7 +34,10 @@ const BAD_CREDENTIALS: &str = "the user name or the password is wrong";
 const METHOD_CHANGED: &str = "another Authentication Method than in CONNECT [MQTT-4.12.0-5]";
 const UNASKED: &str = "an AUTH that nothing asked for (§4.12)";
 const PROOF_ENDED: &str = "what the client was let in by has expired";
+const REVOKED: &str = "the certificate of the client was revoked (crlfile)";
 const UNUPHELD: &str = "what the client was let in by does not hold any more";
+const LISTENER_GONE: &str =
+    "the listener that the client came in by is in the configuration no more";
 
 impl<O: Observer> Engine<O> {
     /// The first packet: what it needs before it is let in.
@@ -72,7 +75,7 @@ impl<O: Observer> Engine<O> {
                 let mut bytes = Vec::new();
                 codec::encode(&Packet::Connect(masked), connect.version, &mut bytes);
                 connection.phase = Phase::Authenticating;
-                connection.pending = Some(Box::new(Pending::new(bytes, now)));
+                connection.pending = Some(Box::new(Pending::new(bytes, connection.last_packet)));
                 let who = (connect.client_id, connect.username);
                 self.ask(now, slot, who, question, authority, effects);
                 true
@@ -259,6 +262,7 @@ impl<O: Observer> Engine<O> {
                 let expires = self.end_of_proof(now, grant);
                 let Some(connection) = self.links.slots.get_mut(slot) else { return false };
                 connection.phase = Phase::Connected(accepted.session);
+                connection.last_packet = now;
                 connection.client_id = Some(accepted.client_id);
                 connection.keep_alive = accepted.keep_alive;
                 connection.method = connect.properties.authentication_method.map(Into::into);
@@ -445,16 +449,37 @@ impl<O: Observer> Engine<O> {
         self.dismiss(now, slot, code, reason, effects);
     }
 
-    /// Under a new configuration: who would not be let in as he was is disconnected.
-    pub(super) fn recheck(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    /// The certificate of a client was revoked.
+    pub(super) fn revoked(&mut self, now: Instant, conn: ConnectionId, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.links.by_id.get(&conn).copied() else { return };
+        let code = ReasonCode::NotAuthorized;
+        let reason = CloseReason::Violation { code, detail: REVOKED };
+        self.dismiss(now, slot, code, reason, effects);
+    }
+
+    /// Under a new configuration: who would not be let in as he was is disconnected, and everybody
+    /// whose listener is gone.
+    pub(super) fn recheck(
+        &mut self,
+        now: Instant,
+        before: &super::Config,
+        effects: &mut Vec<Effect>,
+    ) {
         let config = &self.links.config;
-        let fallen = self.links.slots.iter().filter(|(_, connection)| {
-            connection.grant.as_ref().is_some_and(|grant| !is_upheld(config, connection, grant))
-        });
-        let fallen: Vec<u32> = fallen.map(|(slot, _)| slot).collect();
-        for slot in fallen {
+        let fault = |connection: &Connection| {
+            let at = connection.listener;
+            if before.listener_name(at) != config.listener_name(at) {
+                return Some(LISTENER_GONE);
+            }
+            let grant = connection.grant.as_ref()?;
+            (!is_upheld(config, connection, grant)).then_some(UNUPHELD)
+        };
+        let fallen = self.links.slots.iter();
+        let fallen = fallen.filter_map(|(slot, one)| fault(one).map(|detail| (slot, detail)));
+        let fallen: Vec<(u32, &'static str)> = fallen.collect();
+        for (slot, detail) in fallen {
             let code = ReasonCode::AdministrativeAction;
-            let reason = CloseReason::Violation { code, detail: UNUPHELD };
+            let reason = CloseReason::Violation { code, detail };
             self.dismiss(now, slot, code, reason, effects);
         }
     }

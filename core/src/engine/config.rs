@@ -3,6 +3,10 @@
 
 use super::ShardId;
 use crate::conf::{BrokerConfig, ListenerConfig};
+use std::sync::Arc;
+
+/// The index of no listener: that of a Session whose listener is in the configuration no more.
+pub(crate) const NO_LISTENER: u16 = u16::MAX;
 
 /// The configuration of one engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +22,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// The index of the listener of this name: `at`, if that is it. [`NO_LISTENER`] if there is none.
+    pub(crate) fn listener_named(&self, name: &str, at: u16) -> u16 {
+        if self.listeners.get(usize::from(at)).is_some_and(|one| *one.name == *name) {
+            return at;
+        }
+        let mut listeners = self.listeners.iter().zip(0..NO_LISTENER);
+        listeners.find(|(one, _)| *one.name == *name).map_or(NO_LISTENER, |(_, at)| at)
+    }
+
+    /// The name of a listener.
+    pub(crate) fn listener_name(&self, at: u16) -> Option<&Arc<str>> {
+        self.listeners.get(usize::from(at)).map(|listener| &listener.name)
+    }
+
     /// A single engine.
     pub const fn single(broker: BrokerConfig, listeners: Vec<ListenerConfig>) -> Self {
         Self { broker, listeners, shard: ShardId(0), shards: 1 }

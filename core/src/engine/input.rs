@@ -69,7 +69,8 @@ pub enum Input<'a> {
         /// Index of the listener in the configuration.
         listener: u16,
         /// Who the transport proved it to be, by its certificate: then this is the User Name,
-        /// whatever CONNECT says, and no password is asked for.
+        /// whatever CONNECT says, and no password is asked for. Empty if it was to prove that and did
+        /// not: then CONNECT is refused.
         identity: Option<Arc<str>>,
         /// When the transport was accepted: the time until CONNECT runs from there, whatever a
         /// proxy's header, TLS and a WebSocket took of it.
@@ -101,6 +102,11 @@ pub enum Input<'a> {
     Durable {
         /// The number of the batch.
         lsn: Lsn,
+    },
+    /// What the transport proved the client to be by was taken back: it is disconnected.
+    Revoked {
+        /// The connection.
+        conn: ConnectionId,
     },
     /// The answer to an `Effect::Authenticate`.
     Authenticated {

@@ -158,7 +158,10 @@ impl<O: Observer> Engine<O> {
         self.broker.stats.packets_received += 1;
         self.broker.stats.acks_received += u64::from(packet.packet_type().is_ack());
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
-        connection.last_packet = now;
+        // The one deadline of a client that is not let in yet runs on from when it was accepted.
+        if connection.is_connected() {
+            connection.last_packet = now;
+        }
         if self.observer.wants_packets() {
             let seen = PacketSeen {
                 conn: connection.id,

@@ -112,10 +112,11 @@ impl<O: Observer> Engine<O> {
             Input::Authenticated { conn, request, verdict } => {
                 self.authenticated(now, conn, request, verdict, effects);
             }
+            Input::Revoked { conn } => self.revoked(now, conn, effects),
             Input::Reconfigured(config) => {
-                self.links.config = Arc::clone(&config);
+                let before = core::mem::replace(&mut self.links.config, Arc::clone(&config));
                 self.broker.reconfigure(config, now);
-                self.recheck(now, effects);
+                self.recheck(now, &before, effects);
             }
         }
     }

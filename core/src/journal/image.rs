@@ -78,12 +78,14 @@ pub struct SessionImage {
     pub is_owned: bool,
     /// Version of the last connection.
     pub version: Version,
-    /// Index of the listener of the last connection.
-    pub listener: u16,
+    /// The name of the listener of the last connection.
+    pub listener: Box<str>,
     /// `mount_point`.
     pub mount: Option<Box<str>>,
     /// Session Expiry Interval; 0 = it is kept for its Will alone.
     pub expiry: u32,
+    /// Rights that its token brought, as lines of an access list.
+    pub rights: Option<Box<str>>,
     /// Whether a connection is attached.
     pub attached: bool,
     /// When it expires.
@@ -382,9 +384,10 @@ impl<M> ShardImage<M> {
             username: op.username.map(Into::into),
             is_owned: op.is_owned,
             version: op.version,
-            listener: op.listener,
+            listener: op.listener.into(),
             mount: op.mount.map(Into::into),
             expiry: op.expiry,
+            rights: op.rights.map(Into::into),
             attached: true,
             expires: None,
             will_due: None,

@@ -114,9 +114,10 @@ impl SessionImage {
             username: self.username.as_deref(),
             is_owned: self.is_owned,
             version: self.version,
-            listener: self.listener,
+            listener: &self.listener,
             mount: self.mount.as_deref(),
             expiry: self.expiry,
+            rights: self.rights.as_deref(),
             will,
         })
         .encode(out);

@@ -11,7 +11,7 @@ use crate::time::Instant;
 use core::fmt;
 
 /// The version of the format: the first byte of every batch.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// Why bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,14 @@ pub struct AttachedOp<'a> {
     pub is_owned: bool,
     /// Protocol version.
     pub version: Version,
-    /// Index of the listener.
-    pub listener: u16,
+    /// The name of the listener.
+    pub listener: &'a str,
     /// `mount_point`.
     pub mount: Option<&'a str>,
     /// Session Expiry Interval, seconds.
     pub expiry: u32,
+    /// Rights that its token brought, as lines of an access list.
+    pub rights: Option<&'a str>,
     /// The Will.
     pub will: Option<WillOp<'a>>,
 }
@@ -527,7 +529,7 @@ fn put_body(out: &mut Vec<u8>, message: &Message) {
         if let Some(name) = &origin.username {
             put_text(out, name);
         }
-        put_varint(out, u64::from(origin.listener));
+        put_text(out, &origin.listener);
     }
     if let Some(own) = message.properties.as_ref().filter(|_| flags > 0) {
         out.push(flags);
@@ -553,7 +555,7 @@ fn body_len(message: &Message) -> u64 {
     if let Some(origin) = &message.origin {
         len += with_len(origin.client_id.len());
         len += origin.username.as_ref().map_or(0, |name| with_len(name.len()));
-        len += super::wire::varint_len(u64::from(origin.listener));
+        len += with_len(origin.listener.len());
     }
     if let Some(own) = &message.properties
         && properties_flags(own) > 0
@@ -585,7 +587,7 @@ pub fn decode_message(
     if flags & HAS_ORIGIN > 0 {
         let client_id = from.text()?.into();
         let username = if flags & HAS_USER > 0 { Some(from.text()?.into()) } else { None };
-        let listener = u16::try_from(from.small()?).map_err(|_| from.error("listener"))?;
+        let listener = from.text()?.into();
         origin = Some(Box::new(Origin { client_id, username, listener }));
     }
     let mut own = MessageProperties { message_expiry_interval: interval, ..Default::default() };
@@ -661,6 +663,7 @@ impl<'a> AttachedOp<'a> {
         put_text(out, self.client_id);
         out.push(
             self.version.level()
+                | if self.rights.is_some() { 0x08 } else { 0 }
                 | if self.username.is_some() { 0x10 } else { 0 }
                 | if self.mount.is_some() { 0x20 } else { 0 }
                 | if self.will.is_some() { 0x40 } else { 0 }
@@ -669,11 +672,14 @@ impl<'a> AttachedOp<'a> {
         if let Some(name) = self.username {
             put_text(out, name);
         }
-        put_varint(out, u64::from(self.listener));
+        put_text(out, self.listener);
         if let Some(mount) = self.mount {
             put_text(out, mount);
         }
         out.extend_from_slice(&self.expiry.to_le_bytes());
+        if let Some(rights) = self.rights {
+            put_text(out, rights);
+        }
         if let Some(will) = self.will {
             put_varint(out, u64::from(will.delay));
             put_option(out, will.interval.map(u64::from));
@@ -685,11 +691,12 @@ impl<'a> AttachedOp<'a> {
         let session = from.small()?;
         let client_id = from.text()?;
         let flags = from.byte("version")?;
-        let version = Version::from_level(flags & 0xF).ok_or_else(|| from.error("version"))?;
+        let version = Version::from_level(flags & 7).ok_or_else(|| from.error("version"))?;
         let username = if flags & 0x10 > 0 { Some(from.text()?) } else { None };
-        let listener = from.shard()?;
+        let listener = from.text()?;
         let mount = if flags & 0x20 > 0 { Some(from.text()?) } else { None };
         let expiry = from.u32()?;
+        let rights = if flags & 8 > 0 { Some(from.text()?) } else { None };
         let mut will = None;
         if flags & 0x40 > 0 {
             let (delay, interval) = (from.small()?, from.option()?);
@@ -697,7 +704,18 @@ impl<'a> AttachedOp<'a> {
             will = Some(WillOp { delay, interval, body: from.bytes("Will")? });
         }
         let is_owned = flags & 0x80 > 0;
-        Ok(Self { session, client_id, username, is_owned, version, listener, mount, expiry, will })
+        Ok(Self {
+            session,
+            client_id,
+            username,
+            is_owned,
+            version,
+            listener,
+            mount,
+            expiry,
+            rights,
+            will,
+        })
     }
 }
 

@@ -234,7 +234,7 @@ impl Outgoing {
     }
 
     /// The next exchange to take up again on this connection. Call [`Self::sent_again`] or
-    /// [`Self::drop_unsent`] next.
+    /// [`Self::give_up_unsent`] next.
     pub(crate) fn next_unsent(&self) -> Option<&InFlight> {
         self.inflight.get(self.resent as usize)
     }
@@ -255,9 +255,18 @@ impl Outgoing {
         }
     }
 
-    /// What [`Self::next_unsent`] gave cannot be sent: it counts as completed.
-    pub(crate) fn drop_unsent(&mut self) {
+    /// What [`Self::next_unsent`] gave cannot be sent. With QoS 1 it counts as completed. With QoS 2
+    /// the message is gone and PUBREL is next, which is then `true`: the client may hold the Packet
+    /// Identifier and would take another message under it for a repetition of this one.
+    pub(crate) fn give_up_unsent(&mut self) -> bool {
+        let Some(entry) = self.inflight.get_mut(self.resent as usize) else { return false };
+        if let InFlightState::Publish2(delivery) = &entry.state {
+            self.bytes -= delivery.message.weight();
+            entry.state = InFlightState::Released;
+            return true;
+        }
         self.remove(self.resent as usize);
+        false
     }
 
     /// Exchanges in order, for a Session that ends.

@@ -82,8 +82,9 @@ pub(crate) struct Session {
     pub(crate) claims: Option<Claims>,
     /// Version of the present or last connection.
     pub(crate) version: Version,
-    /// Listener of the present or last connection.
+    /// Listener of the present or last connection: its index, and what it is found by elsewhere.
     pub(crate) listener: u16,
+    pub(crate) listener_name: Arc<str>,
     /// Prefix of every topic of this client (`mount_point`).
     pub(crate) mount: Option<Arc<str>>,
     /// Session Expiry Interval, seconds; [`NEVER`] = does not expire.
@@ -107,7 +108,7 @@ pub(crate) struct Session {
     pub(crate) recorded: Recorded,
     /// Scratch of the fan-out: the publish that last matched it, and where it stands in the list.
     pub(crate) mark: (u64, u32),
-    /// Scratch of the access checks: what the client was allowed of late.
+    /// What the client was allowed of late.
     pub(crate) access: Cache,
 }
 
@@ -120,6 +121,7 @@ impl State for Session {
         self.claims.save(to);
         self.version.save(to);
         self.listener.save(to);
+        self.listener_name.save(to);
         self.mount.save(to);
         self.expiry_interval.save(to);
         self.expires.save(to);
@@ -133,6 +135,7 @@ impl State for Session {
         self.queue.save(to);
         self.pending.save(to);
         self.recorded.save(to);
+        self.access.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -144,6 +147,7 @@ impl State for Session {
             claims: State::load(from)?,
             version: State::load(from)?,
             listener: State::load(from)?,
+            listener_name: State::load(from)?,
             mount: State::load(from)?,
             expiry_interval: State::load(from)?,
             expires: State::load(from)?,
@@ -158,7 +162,7 @@ impl State for Session {
             pending: State::load(from)?,
             recorded: State::load(from)?,
             mark: (0, 0),
-            access: Cache::default(),
+            access: State::load(from)?,
         })
     }
 }
@@ -173,6 +177,7 @@ impl Session {
             claims: None,
             version,
             listener: 0,
+            listener_name: "".into(),
             mount: None,
             expiry_interval: 0,
             expires: None,
@@ -215,6 +220,7 @@ impl Session {
         256 + self.client_id.len() as u64
             + name
             + self.claims.as_ref().map_or(0, Claims::footprint)
+            + self.access.footprint()
             + subscriptions
             + will
             + self.queue.footprint()

@@ -17,6 +17,7 @@ mod model;
 mod network;
 mod oracle;
 mod power_loss;
+mod rights;
 mod scenario;
 mod station;
 mod turn;

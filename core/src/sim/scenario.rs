@@ -4,6 +4,7 @@
 
 use super::model::payload_of;
 use super::network::Conditions;
+use super::rights::{Rights, user_of};
 use super::station::{App, Outgoing, Side};
 use super::wire::Cut;
 use super::world::World;
@@ -95,6 +96,10 @@ pub fn trace_seed(seed: u64) -> Vec<String> {
 struct Run {
     seed: u64,
     plan: Rng,
+    /// Rights have a generator of their own, so that runs without them stay as they are.
+    rights_plan: Rng,
+    /// Who may do what, in one run of four.
+    rights: Option<Rights>,
     world: World,
     clients: u32,
     /// Messages published so far by each client.
@@ -115,7 +120,13 @@ impl Run {
         let mut plan = Rng::new(seed ^ 0x5EED_0F51_6D0D_E5A1);
         let mut config = draw_config(&mut plan);
         change(&mut config);
+        let mut rights_plan = Rng::new(seed ^ 0xACCE_5517_B16A_57E5);
+        let rights = rights_plan.chance(250).then(|| Rights::draw(&mut rights_plan));
+        if let Some(rights) = &rights {
+            rights.apply(&mut config);
+        }
         let mut world = World::with_config(plan.next_u64(), config);
+        world.oracle.set_rights(rights.clone());
         let conditions = draw_conditions(&mut plan);
         world.set_conditions(conditions);
         world.set_restores(*plan.pick(&[0, 10, 100]).unwrap_or(&0));
@@ -129,6 +140,8 @@ impl Run {
         let mut run = Self {
             seed,
             plan,
+            rights_plan,
+            rights,
             world,
             clients,
             counts,
@@ -155,6 +168,7 @@ impl Run {
 
     fn play(&mut self) {
         for _ in 0..self.plan.between(10, 60) {
+            self.reload_perhaps();
             self.act();
             let pause = *self.plan.pick(&[0, 1, 5, 20, 100, 700, 4000]).unwrap_or(&0);
             let pause = self.plan.between(0, pause);
@@ -180,13 +194,26 @@ impl Run {
 
     fn make_clients(&mut self) {
         for client in 0..self.clients {
-            let options = draw_options(&mut self.plan, client);
+            let mut options = draw_options(&mut self.plan, client);
+            if let Some(user) = user_of(&Self::name(client)).filter(|_| self.rights.is_some()) {
+                (options.username, options.password) = (Some(user.to_owned()), Some(vec![b'p']));
+            }
             let seed = self.plan.next_u64();
             let mut app = App::new(options, seed);
             app.keeps_wants = true;
             self.world.add_station(&Self::name(client), Side::Client(Box::new(app)));
             self.world.client(&Self::name(client)).connect();
         }
+    }
+
+    /// Rights and users change, now and then.
+    fn reload_perhaps(&mut self) {
+        let Some(mut rights) = self.rights.take() else { return };
+        if self.rights_plan.chance(120) {
+            rights.change(&mut self.rights_plan);
+            self.world.set_rights(&rights);
+        }
+        self.rights = Some(rights);
     }
 
     /// One thing happens.
@@ -246,6 +273,12 @@ impl Run {
         let burst = *self.plan.pick(&[1, 1, 1, 3, 12]).unwrap_or(&1);
         let topic =
             *self.plan.pick(&["t/1", "t/2", "t/a/b", "r/1", "r/2", "s/1", "s/2"]).unwrap_or(&"t/1");
+        let topic = match &self.rights {
+            Some(_) if self.rights_plan.chance(200) => {
+                *self.rights_plan.pick(&["t/u0", "t/u1", "t/c1", "t/c2"]).unwrap_or(&topic)
+            }
+            _ => topic,
+        };
         let qos = draw_qos(&mut self.plan);
         let retain = topic.starts_with("r/") && self.plan.chance(700);
         let clears = retain && self.plan.chance(150);
@@ -308,6 +341,10 @@ impl Run {
     /// The network heals, everybody connects, and the world runs until nothing is left to do.
     fn settle(&mut self) {
         self.world.heal();
+        if let Some(rights) = &mut self.rights {
+            rights.settle(&mut self.rights_plan);
+            self.world.set_rights(rights);
+        }
         for client in 0..self.clients {
             self.world.client(&Self::name(client)).connect();
         }
@@ -339,6 +376,7 @@ impl Run {
 
     /// Everything ends: the engine must hold nothing then.
     fn clean_up(&mut self) {
+        self.world.lift_rights();
         self.world.set_conditions(Conditions::default());
         for topic in self.world.oracle.retained_topics() {
             let message =

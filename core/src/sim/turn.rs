@@ -312,7 +312,10 @@ impl World {
                 Effect::Answer { request, reply } => {
                     self.nodes[node].answers.push((request, reply));
                 }
-                Effect::Authenticate(request) => self.nodes[node].questions.push(*request),
+                Effect::Authenticate(request) => {
+                    self.nodes[node].questions.push(*request);
+                    self.nodes[node].wants_turn(now, &mut self.rng);
+                }
                 Effect::Link { .. } => {}
             }
         }

@@ -109,15 +109,39 @@ impl World {
         self.nodes[0].answers.pop().map(|(_, reply)| reply)
     }
 
+    /// All engines go on under other rights, and the oracle with them.
+    pub(super) fn set_rights(&mut self, rights: &super::rights::Rights) {
+        self.oracle.set_rights(Some(rights.clone()));
+        self.reload(|config| rights.apply(config));
+    }
+
+    /// Everybody may do everything from now on; who is known stays known.
+    pub(super) fn lift_rights(&mut self) {
+        self.oracle.set_rights(None);
+        self.reload(|config| config.broker.access = None);
+    }
+
+    /// Every engine goes on under another configuration, in a turn of its driver.
+    fn reload(&mut self, change: impl Fn(&mut crate::engine::Config)) {
+        for node in 0..self.nodes.len() {
+            self.reconfigure_one(node, &change);
+            self.turn(node);
+        }
+    }
+
     /// All engines go on under another configuration.
     pub fn reconfigure(&mut self, change: impl Fn(&mut crate::engine::Config)) {
         for node in 0..self.nodes.len() {
-            let mut config = (*self.nodes[node].config).clone();
-            change(&mut config);
-            let config = Arc::new(config);
-            self.nodes[node].config = Arc::clone(&config);
-            self.input(node, Input::Reconfigured(config));
+            self.reconfigure_one(node, &change);
         }
+    }
+
+    fn reconfigure_one(&mut self, node: usize, change: &impl Fn(&mut crate::engine::Config)) {
+        let mut config = (*self.nodes[node].config).clone();
+        change(&mut config);
+        let config = Arc::new(config);
+        self.nodes[node].config = Arc::clone(&config);
+        self.input(node, Input::Reconfigured(config));
     }
 }
 

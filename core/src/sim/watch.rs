@@ -1,6 +1,7 @@
 //! What the oracle and the tests learn about an engine: an observer that notes packets and events
 //! as plain owned data, in the order in which they happened. It judges nothing.
 
+use crate::access::{Access, Decision, Reason};
 use crate::engine::{
     CloseReason, ConnectionId, DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen,
     SessionEnd,
@@ -13,15 +14,55 @@ use crate::time::Instant;
 /// One thing that an engine did or saw.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
-    In { conn: ConnectionId, note: Note },
-    Out { conn: ConnectionId, version: Version, bytes: Vec<u8> },
-    Connected { conn: ConnectionId, client_id: String, session_present: bool },
-    Closed { conn: ConnectionId, reason: CloseReason },
-    Subscribed { client_id: String, filter: String, reason: ReasonCode },
-    Unsubscribed { client_id: String, filter: String },
-    SessionEnded { client_id: String, cause: SessionEnd },
-    Will { client_id: String },
-    Delivery { client_id: String, topic: String, qos: QoS, outcome: Outcome },
+    In {
+        conn: ConnectionId,
+        note: Note,
+    },
+    Out {
+        conn: ConnectionId,
+        version: Version,
+        bytes: Vec<u8>,
+    },
+    Connected {
+        conn: ConnectionId,
+        client_id: String,
+        session_present: bool,
+    },
+    Closed {
+        conn: ConnectionId,
+        reason: CloseReason,
+    },
+    Subscribed {
+        client_id: String,
+        filter: String,
+        reason: ReasonCode,
+    },
+    Unsubscribed {
+        client_id: String,
+        filter: String,
+    },
+    SessionEnded {
+        client_id: String,
+        cause: SessionEnd,
+    },
+    Will {
+        client_id: String,
+    },
+    /// A Will was not published, or will not be as things stand.
+    WillDenied {
+        client_id: String,
+    },
+    Delivery {
+        client_id: String,
+        topic: String,
+        qos: QoS,
+        outcome: Outcome,
+    },
+    /// A retained message was withheld because its publisher may not publish it any more.
+    SourceDenied {
+        client_id: String,
+        topic: String,
+    },
 }
 
 /// A packet, owned, as far as anybody here asks.
@@ -153,6 +194,9 @@ impl Observer for Watch {
     fn event(&mut self, _now: Instant, event: &Event<'_>) {
         let owned = |text: &str| text.to_owned();
         self.seen.push(match event {
+            Event::Denied { client_id, access: Access::Write, publish: None, .. } => {
+                Seen::WillDenied { client_id: owned(client_id) }
+            }
             Event::Opened { .. } | Event::Denied { .. } => return,
             Event::Connected { conn, client_id, session_present, .. } => Seen::Connected {
                 conn: *conn,
@@ -192,11 +236,10 @@ impl Observer for Watch {
     }
 
     fn delivery(&mut self, _now: Instant, seen: &DeliverySeen<'_>) {
-        self.seen.push(Seen::Delivery {
-            client_id: seen.client_id.to_owned(),
-            topic: seen.topic.to_owned(),
-            qos: seen.qos,
-            outcome: seen.outcome,
-        });
+        let (client_id, topic) = (seen.client_id.to_owned(), seen.topic.to_owned());
+        if let Some(Decision { reason: Reason::PublisherLost, .. }) = seen.decision {
+            return self.seen.push(Seen::SourceDenied { client_id, topic });
+        }
+        self.seen.push(Seen::Delivery { client_id, topic, qos: seen.qos, outcome: seen.outcome });
     }
 }

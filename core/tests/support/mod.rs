@@ -261,18 +261,7 @@ impl Net {
     /// What the connection received since the last call, one text a packet.
     pub fn read(&mut self, raw: Raw) -> Vec<String> {
         let bytes = self.received.remove(&raw.conn.0).unwrap_or_default();
-        let mut decoder = Decoder::new(Role::Client);
-        decoder.set_version(raw.version);
-        let mut rest = bytes.as_slice();
-        let mut packets = Vec::new();
-        while !rest.is_empty() {
-            let (consumed, frame) = decoder.decode(rest, &Limits::default()).unwrap();
-            if let Some(frame) = frame {
-                packets.push(describe(&frame.packet));
-            }
-            rest = &rest[consumed..];
-        }
-        packets
+        lines(&bytes, raw.version)
     }
 
     /// What the connection received since the last call, each packet in full.
@@ -372,6 +361,22 @@ impl Net {
     pub fn stats(&self) -> Vec<Stats> {
         self.engines.iter().map(Engine::stats).collect()
     }
+}
+
+/// The packets of these bytes, in short.
+pub fn lines(bytes: &[u8], version: Version) -> Vec<String> {
+    let mut decoder = Decoder::new(Role::Client);
+    decoder.set_version(version);
+    let mut rest = bytes;
+    let mut packets = Vec::new();
+    while !rest.is_empty() {
+        let (consumed, frame) = decoder.decode(rest, &Limits::default()).unwrap();
+        if let Some(frame) = frame {
+            packets.push(describe(&frame.packet));
+        }
+        rest = &rest[consumed..];
+    }
+    packets
 }
 
 /// A packet in short.

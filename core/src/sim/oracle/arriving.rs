@@ -75,6 +75,7 @@ impl Oracle {
         }
         if let Some((publisher, number)) = message_of(&publish.payload)
             && !self.messages.contains_key(&(publisher, number))
+            && !self.denied.contains(&(publisher, number))
         {
             let key = (publisher, publish.topic.clone(), publish.qos.bits());
             let last = self.arrived.insert(key, number);
@@ -82,7 +83,9 @@ impl Oracle {
                 self.blame(format!("{client_id} publishes {number} after {last:?}"));
             }
         }
-        self.arrives(&client_id, &publish);
+        if !self.is_denied(conn, &client_id, &publish) {
+            self.arrives(&client_id, &publish);
+        }
     }
 
     /// A message is published: who is owed it now?
@@ -104,6 +107,7 @@ impl Oracle {
         let expires = publish.expiry.map(|seconds| now.plus_secs(u64::from(seconds)));
         let groups = self.groups.keys().filter(|full| matches_shared(full, topic)).cloned();
         let groups: BTreeSet<String> = groups.collect();
+        let some_member_may_not = self.some_member_may_not_read(&groups, topic);
         let message = self.messages.entry(id).or_insert_with(|| Message {
             topic: topic.clone(),
             qos: publish.qos,
@@ -119,6 +123,7 @@ impl Oracle {
         message.arrivals += 1;
         (message.at, message.expires) = (now, expires);
         message.groups.extend(groups);
+        message.group_excused |= some_member_may_not;
         if publish.retain {
             message.retained_until = Some(Instant(u64::MAX));
         }
@@ -144,8 +149,7 @@ impl Oracle {
                 .live_session(client_id)
                 .is_some_and(|session| session.connect.maximum_packet_size != u32::MAX),
             Outcome::Expired => return,
-            // No scenario here has access lists.
-            Outcome::Denied => false,
+            Outcome::Denied => return self.delivery_denied(client_id, topic),
         };
         if !lawful {
             self.blame(format!("a message to {topic} for {client_id} was dropped: {outcome:?}"));

@@ -20,14 +20,17 @@ impl Oracle {
         };
         match note {
             Note::Publish(publish) => self.publish_out(conn, publish, bytes.len()),
-            Note::Ack { kind: PacketType::Pubrec, id, reason } if reason.is_error() => {
+            Note::Ack { kind: PacketType::Puback | PacketType::Pubrec, id, reason } => {
+                self.answered(conn, id, reason);
+                if !reason.is_error() {
+                    return;
+                }
                 if let Some(session) = self.session_of(conn) {
                     session.incoming.remove(&id);
                 }
             }
             Note::Ack { kind: PacketType::Pubrel, id, reason: ReasonCode::Success } => {
-                let flight = self.session_of(conn).and_then(|session| session.flights.get(&id));
-                if !flight.is_some_and(|flight| flight.released) {
+                if !self.is_release_due(conn, id) {
                     self.blame(format!("#{conn} gets a PUBREL {id} that is not due"));
                 }
             }
@@ -65,6 +68,7 @@ impl Oracle {
         } else if publish.dup {
             faults.push("DUP with QoS 0".to_owned());
         }
+        faults.extend(self.rights_fault(index, &publish));
         let session = &self.sessions[index];
         if let Some(id) = message_of(&publish.payload)
             && let Some(fault) = self.lookup_fault(session, id, &publish)
@@ -156,7 +160,7 @@ impl Oracle {
 }
 
 impl Looks {
-    fn of(publish: &PublishNote) -> Self {
+    pub(super) fn of(publish: &PublishNote) -> Self {
         Self { qos: publish.qos, ids: publish.ids.clone(), retain: publish.retain }
     }
 }

@@ -4,12 +4,14 @@
 
 mod arriving;
 mod leaving;
+mod rights;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
 use super::model::{Message, MessageId, Session, WillDue};
+use super::rights::Rights;
 use super::watch::{ConnectNote, Seen};
 use crate::codec::{Decoder, Limits, Role};
 use crate::engine::{Config, ConnectionId};
@@ -38,6 +40,8 @@ struct Conn {
     aliases_out: BTreeMap<u16, String>,
     /// PUBLISH packets sent on it and not acknowledged.
     outstanding: BTreeSet<u16>,
+    /// PUBLISH packets from it that were denied and are not answered.
+    denied: BTreeSet<u16>,
     /// Filters of the SUBSCRIBE in hand.
     asked: Vec<(String, SubscriptionOptions)>,
     identifier: u32,
@@ -48,6 +52,8 @@ struct Conn {
 #[derive(Clone, Debug)]
 pub(super) struct Oracle {
     rules: Rules,
+    /// Who may do what; `None` = everybody everything.
+    rights: Option<Rights>,
     now: Instant,
     violations: Vec<String>,
     conns: BTreeMap<u64, Conn>,
@@ -59,6 +65,8 @@ pub(super) struct Oracle {
     /// Last first arrival per publisher, topic and QoS.
     arrived: BTreeMap<(u32, String, u8), u32>,
     arrivals: u64,
+    /// Messages that were denied when they came.
+    denied: BTreeSet<MessageId>,
     /// The message that is being routed.
     current: Option<MessageId>,
     /// Bytes that the observer saw and the driver has not taken.
@@ -98,6 +106,7 @@ impl Oracle {
             config.broker.max_queued_messages > 0 || config.broker.max_queued_bytes > 0;
         Self {
             rules: Rules { max_inflight, queue_is_bounded },
+            rights: None,
             now: Instant::ZERO,
             violations: Vec::new(),
             conns: BTreeMap::new(),
@@ -108,6 +117,7 @@ impl Oracle {
             messages: BTreeMap::new(),
             arrived: BTreeMap::new(),
             arrivals: 0,
+            denied: BTreeSet::new(),
             current: None,
             announced: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -148,6 +158,8 @@ impl Oracle {
             Seen::Unsubscribed { client_id, filter } => self.unsubscribed(&client_id, &filter),
             Seen::SessionEnded { client_id, cause } => self.session_ended(&client_id, cause),
             Seen::Will { client_id } => self.will(&client_id),
+            Seen::WillDenied { client_id } => self.will_denied(&client_id),
+            Seen::SourceDenied { client_id, topic } => self.source_denied(&client_id, &topic),
             Seen::Delivery { client_id, topic, qos, outcome } => {
                 self.delivery(&client_id, &topic, qos, outcome);
             }

@@ -15,6 +15,9 @@ impl Oracle {
             return self.blame(format!("#{conn} is connected without CONNECT"));
         };
         let alive = self.live_session(client_id).is_some_and(|session| session.is_alive(now));
+        if self.rights.as_ref().is_some_and(|rights| !rights.knows(client_id)) {
+            self.blame(format!("{client_id} was let in, and nobody knows him"));
+        }
         let present = alive && !connect.clean_start;
         if present != session_present {
             self.blame(format!("{client_id}: Session Present {session_present}, not {present}"));
@@ -65,7 +68,8 @@ impl Oracle {
             session.detach(now, normal);
         }
         let slow = matches!(reason, CloseReason::Violation { code: ReasonCode::QuotaExceeded, .. });
-        if !tolerated && !slow && judged && !self.stopping {
+        let retired = self.is_dismissed(reason);
+        if !tolerated && !slow && !retired && judged && !self.stopping {
             self.blame(format!("the engine closed #{conn}: {reason}"));
         }
     }
@@ -126,6 +130,9 @@ impl Oracle {
         };
         if session.attached.is_some() && !stopping {
             self.blame(format!("the will of {client_id}, who is connected"));
+        }
+        if !self.may_publish(client_id, &will.topic) {
+            self.blame(format!("the will of {client_id}, who may not publish it"));
         }
         let note = PublishNote {
             topic: will.topic,
