@@ -2,7 +2,7 @@
 
 mod sim_support;
 
-use halyard_core::engine::DiskState;
+use halyard_core::engine::{AdminCommand, AdminRefusal, AdminReply, DiskState};
 use halyard_core::packet::{Packet, Publish};
 use sim_support::*;
 
@@ -37,6 +37,24 @@ fn publishers_are_told_and_what_is_known_goes_on() {
     world.disk(DiskState::Room);
     let lines = talk(&mut world, "five", &[say_publish("t", "x", Q1, 5)]).join(" ");
     assert!(lines.contains("PUBACK") && !lines.contains("97"), "{lines}");
+    check(&world);
+}
+
+#[test]
+fn what_an_administrator_publishes_is_refused_as_anybodys_is() {
+    let mut world = kept_world();
+    world.disk(DiskState::Full);
+    let publish = |qos, retain| AdminCommand::Publish {
+        topic: "t".into(),
+        payload: b"x".to_vec(),
+        qos,
+        retain,
+    };
+    for (qos, retain, refused) in [(Q0, false, false), (Q0, true, true), (Q1, false, true)] {
+        let reply = world.admin(publish(qos, retain));
+        let is_refused = matches!(reply, Some(AdminReply::Refused(AdminRefusal::StoreFull)));
+        assert_eq!(is_refused, refused, "{qos:?} {retain}: {reply:?}");
+    }
     check(&world);
 }
 

@@ -9,6 +9,8 @@ use halyard_core::journal::{
 use halyard_core::packet::{PacketId, QoS, SubscriptionIds, Version};
 use halyard_core::rng::Rng;
 use halyard_core::sim::{Keep, SimDisk, SimFile};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 type Whole = Image<Box<[u8]>>;
 
@@ -40,7 +42,7 @@ impl Source {
         } else if self.batches < 5 {
             let client_id = format!("client {}", self.batches);
             Op::Attached(AttachedOp {
-                session: self.batches,
+                session: self.batches.into(),
                 client_id: &client_id,
                 username: None,
                 is_owned: false,
@@ -64,7 +66,7 @@ impl Source {
     }
 
     fn traffic(&mut self, out: &mut Vec<u8>) {
-        let sessions: Vec<u32> = self.image.shards[0].sessions.keys().copied().collect();
+        let sessions: Vec<u64> = self.image.shards[0].sessions.keys().copied().collect();
         let session = *self.rng.pick(&sessions).expect("sessions");
         let state = &self.image.shards[0].sessions[&session];
         let flying = state.inflight.front().map(|flight| flight.id);
@@ -177,6 +179,45 @@ fn a_crash_anywhere_in_a_fold_changes_nothing() {
     assert!(points > 2500, "only {points} crashes");
 }
 
+/// The process is killed, which loses nothing that the system holds; another starts, and then the power
+/// fails.
+#[test]
+fn a_kill_and_then_a_power_loss_at_any_point_of_the_next_start_lose_nothing() {
+    let mut points = 0;
+    for operation in 0.. {
+        let mut source = Source::new(1, 40);
+        let mut disk = SimDisk::new();
+        disk.fail_from(operation);
+        let Ok((found, _)) = load::<_, ()>(&mut disk, &mut |_, _| ()) else { continue };
+        let Ok(mut writer) = Writer::open(disk, &found, layout(1)) else { continue };
+        let mut durable = 0;
+        let ended = drive(&mut writer, &mut source, 100, &mut durable);
+        let mut killed = writer.disk().clone();
+        killed.fail_from(u64::MAX);
+        let (found, _) = load::<_, ()>(&mut killed, &mut |_, _| ()).expect("a sound journal");
+        let pictures = Rc::default();
+        let filmed = Filmed { disk: killed, pictures: Rc::clone(&pictures) };
+        let mut again = Writer::open(filmed, &found, layout(2)).expect("a working disk");
+        let last = again.disk().disk.clone();
+        pictures.borrow_mut().push(last);
+        for (number, picture) in (0_u64..).zip(&*pictures.borrow()) {
+            for keep in [Keep::Nothing, Keep::Any] {
+                points += 1;
+                let mut left = picture.after_crash(keep, &mut Rng::new(operation << 8 | number));
+                let place = format!("operation {operation}, {number} of the start, {keep:?}");
+                let image = image_on(&mut left).unwrap_or_else(|error| panic!("{place}: {error}"));
+                let at = source.images.iter().rposition(|other| *other == image);
+                let at = at.unwrap_or_else(|| panic!("{place}: never was so"));
+                assert!(at >= durable, "{place}: {at} of {durable}");
+            }
+        }
+        if ended.is_ok() {
+            break;
+        }
+    }
+    assert!(points > 2000, "only {points} crashes");
+}
+
 #[test]
 fn a_fold_that_is_told_to_stop_or_finds_no_room_leaves_all_as_it_was() {
     let mut source = Source::new(9, 100);
@@ -239,6 +280,71 @@ fn the_memory_of_a_fold_does_not_grow_with_the_payloads() {
     assert!(many > few + 3_000_000, "{few} and {many} bytes to fold");
     // Buffers for reading and writing are full in one case and not in the other.
     assert!(large < small + 512 * 1024, "{small} and {large} bytes of memory");
+}
+
+/// A disk of which there is a picture before each change.
+struct Filmed {
+    disk: SimDisk,
+    pictures: Rc<RefCell<Vec<SimDisk>>>,
+}
+
+impl Filmed {
+    fn change(&mut self) -> &mut SimDisk {
+        self.pictures.borrow_mut().push(self.disk.clone());
+        &mut self.disk
+    }
+}
+
+impl Disk for Filmed {
+    type File = SimFile;
+
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        self.disk.list()
+    }
+
+    fn create(&mut self, name: &str, len: u64) -> Result<SimFile, DiskError> {
+        self.change().create(name, len)
+    }
+
+    fn open(&mut self, name: &str) -> Result<SimFile, DiskError> {
+        self.disk.open(name)
+    }
+
+    fn len(&mut self, file: &SimFile) -> Result<u64, DiskError> {
+        self.disk.len(file)
+    }
+
+    fn reserve(&mut self, file: &SimFile, len: u64) -> Result<(), DiskError> {
+        self.change().reserve(file, len)
+    }
+
+    fn truncate(&mut self, file: &SimFile, len: u64) -> Result<(), DiskError> {
+        self.change().truncate(file, len)
+    }
+
+    fn read_at(&mut self, file: &SimFile, at: u64, into: &mut [u8]) -> Result<usize, DiskError> {
+        self.disk.read_at(file, at, into)
+    }
+
+    fn write_at(&mut self, file: &SimFile, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.change().write_at(file, at, bytes)
+    }
+
+    fn sync(&mut self, file: &SimFile) -> Result<(), DiskError> {
+        self.change().sync(file)
+    }
+
+    fn sync_dir(&mut self) -> Result<(), DiskError> {
+        self.change().sync_dir()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.change().rename(from, to)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.change().remove(name)
+    }
 }
 
 /// A disk that keeps nothing of what is written.

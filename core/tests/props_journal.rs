@@ -29,7 +29,8 @@ fn delivery(
 
 /// One step of any kind that names numbers.
 fn op(kind: u8, a: u32, b: u16, c: u64, flag: bool) -> Op<'static> {
-    let (session, message) = (a, c & 0xFFFF_FFFF_FFFF);
+    // Sessions are numbered beyond 32 bits, messages up to 48 and the shard.
+    let (session, message) = (c, c & 0xFFFF_FFFF_FFFF);
     let stamp: StampOp = (c, b);
     match kind % 14 {
         0 => Op::Put {

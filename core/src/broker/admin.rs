@@ -191,6 +191,10 @@ impl Broker {
         if retain && !broker.retain_available {
             return Err(AdminRefusal::Retain);
         }
+        if self.is_full_for_publish(qos, retain) {
+            self.stats.drops.store_full += 1;
+            return Err(AdminRefusal::StoreFull);
+        }
         let message = self.own_message(now, name, payload, qos, retain);
         let refused = self.stats.drops.retained_quota;
         self.publish_message(now, message, None, outlet);

@@ -76,6 +76,7 @@ impl Broker {
         let identity = self.identify(listener, connect, username.map(|name| &**name))?;
         let expiry = self.expiry_interval(connect);
         let username = username.map(|name| &**name);
+        self.catch_up(now, &identity.client_id, outlet);
         let owner = username.filter(|_| applicant.grant.credential.is_proof());
         self.check_owner(&identity.client_id, owner)?;
         self.check_session_limits(now, &identity.client_id, username)?;

@@ -2,7 +2,7 @@
 //! is durable, and which frames have to wait for it. With persistence off every Session has the
 //! number 0 and nothing is written down. Decides nothing about MQTT; never sees a disk.
 
-use super::Broker;
+use super::{Broker, Outlet};
 use crate::access::Claims;
 use crate::journal::{
     AttachedOp, DeliveryOp, FORMAT, Op, StampOp, WillOp, encode_body, put_message,
@@ -12,7 +12,7 @@ use crate::packet::PacketId;
 use crate::session::{Delivery, Session, SessionKey};
 use crate::state::{Opaque, RestoreError, Sink, Source, State};
 use crate::time::{Instant, WallClock};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The wall clock is followed in steps of at least so much, microseconds, so that one instant keeps
 /// one wall-clock time while the clocks drift.
@@ -33,13 +33,15 @@ pub(crate) struct Durable {
     handed: VecDeque<(u64, u64)>,
     backlog: u64,
     /// The number of the last Session that was written down.
-    sessions: u32,
+    sessions: u64,
     /// The message that was put last in this turn.
     last_put: u64,
     /// Wall clock at [`Instant::ZERO`], microseconds.
     origin_us: u64,
     /// Whether the disk has no room.
     full: bool,
+    /// Clients that are not read until what they were answered is durable.
+    held: BTreeSet<SessionKey>,
 }
 
 impl State for Durable {
@@ -54,6 +56,7 @@ impl State for Durable {
         self.last_put.save(to);
         self.origin_us.save(to);
         self.full.save(to);
+        self.held.save(to);
     }
 
     fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
@@ -68,6 +71,7 @@ impl State for Durable {
             last_put: State::load(from)?,
             origin_us: State::load(from)?,
             full: State::load(from)?,
+            held: State::load(from)?,
         })
     }
 }
@@ -97,7 +101,7 @@ impl Durable {
     }
 
     /// Takes over the numbers of sessions that an earlier process gave.
-    pub(super) const fn go_on_after(&mut self, sessions: u32) {
+    pub(super) const fn go_on_after(&mut self, sessions: u64) {
         self.sessions = sessions;
     }
 
@@ -132,7 +136,7 @@ impl Durable {
 
     /// Writes a step of a Session down, if it outlives the process.
     #[inline]
-    pub(super) fn of<'o>(&mut self, session: &mut Session, op: impl FnOnce(u32) -> Op<'o>) {
+    pub(super) fn of<'o>(&mut self, session: &mut Session, op: impl FnOnce(u64) -> Op<'o>) {
         if session.recorded.number > 0 {
             session.recorded.lsn = self.lsn + 1;
             let op = op(session.recorded.number);
@@ -309,6 +313,11 @@ impl Durable {
         }
     }
 
+    /// Whether a client is not read until what it was answered is durable.
+    pub(super) fn holds(&self, key: SessionKey) -> bool {
+        self.held.contains(&key)
+    }
+
     /// Bytes that are not durable.
     pub(super) fn backlog(&self) -> u64 {
         self.backlog + self.ops.len() as u64
@@ -331,15 +340,43 @@ pub(super) fn delivery_op(delivery: &Delivery) -> DeliveryOp<'_> {
 
 impl Broker {
     /// Everything up to `lsn` of this engine is durable.
-    pub(crate) fn durable(&mut self, lsn: u64, outlet: &mut impl super::Outlet) {
+    pub(crate) fn durable(&mut self, lsn: u64, outlet: &mut impl Outlet) {
         self.durable.advance(lsn);
         self.note_stored();
+        self.release_for_store(outlet);
         self.release_held(outlet);
+    }
+
+    /// Whether more waits for the disk than `journal_backlog` allows.
+    pub(super) fn is_store_behind(&self) -> bool {
+        self.durable.on && self.durable.backlog() > self.config.broker.journal_backlog
+    }
+
+    /// Stops reading from a client, whatever it sends, until the store has caught up.
+    pub(crate) fn hold_for_store(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
+        if let Some(slot) = self.connection_of(key) {
+            self.durable.held.insert(key);
+            outlet.hold(slot);
+        }
+    }
+
+    /// Who still has too many answers waiting is held again when he sends on.
+    fn release_for_store(&mut self, outlet: &mut impl Outlet) {
+        if self.durable.backlog() > self.config.broker.journal_backlog / 2 {
+            return;
+        }
+        for key in core::mem::take(&mut self.durable.held) {
+            if let Some(slot) = self.connection_of(key)
+                && !self.is_held(key)
+            {
+                outlet.release(slot);
+            }
+        }
     }
 
     /// What is written to the connection of a Session from now on waits for the Session's records.
     #[inline]
-    pub(super) fn promise(&self, key: SessionKey, outlet: &mut impl super::Outlet) {
+    pub(super) fn promise(&self, key: SessionKey, outlet: &mut impl Outlet) {
         if !self.durable.on {
             return;
         }

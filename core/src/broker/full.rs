@@ -22,7 +22,7 @@ impl Broker {
         publish: &Publish<'_>,
         outlet: &mut impl Outlet,
     ) -> Result<bool, Violation> {
-        if !self.durable.is_full() || (publish.qos == QoS::AtMostOnce && !publish.retain) {
+        if !self.is_full_for_publish(publish.qos, publish.retain) {
             return Ok(false);
         }
         let Some(session) = self.session(key) else { return Ok(false) };
@@ -44,6 +44,11 @@ impl Broker {
             outlet.send(slot, &answer);
         }
         Ok(true)
+    }
+
+    /// Whether a message of this kind, which may have to be stored, is not taken.
+    pub(super) fn is_full_for_publish(&self, qos: QoS, retain: bool) -> bool {
+        self.durable.is_full() && (qos != QoS::AtMostOnce || retain)
     }
 
     /// Whether a CONNECT asks for something that cannot be stored: a new Session, or a Will.

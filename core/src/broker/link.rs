@@ -291,8 +291,7 @@ impl Broker {
     /// Stops reading from a publisher while a link has too much on its way, or the journal, or memory
     /// runs out.
     pub(super) fn hold_if_over(&mut self, key: SessionKey, outlet: &mut impl Outlet) {
-        let limit = self.config.broker.journal_backlog;
-        let journal = self.durable.is_on() && self.durable.backlog() > limit;
+        let journal = self.is_store_behind();
         let links = !self.links.is_single() && self.links.is_over(BACKLOG_HIGH);
         if !journal && !links && !self.holds_for_memory(key) {
             return;
@@ -376,10 +375,17 @@ impl Broker {
             return;
         }
         for key in core::mem::take(&mut self.links.held) {
-            if let Some(slot) = self.connection_of(key) {
+            if let Some(slot) = self.connection_of(key)
+                && !self.durable.holds(key)
+            {
                 outlet.release(slot);
             }
         }
+    }
+
+    /// Whether a client is not read for a reason that has nothing to do with its own answers.
+    pub(super) fn is_held(&self, key: SessionKey) -> bool {
+        self.links.held.contains(&key)
     }
 
     /// A message of another shard: kept if it is newer, delivered to whom it is meant for.

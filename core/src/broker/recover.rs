@@ -182,7 +182,7 @@ impl Broker {
     fn adopt_session(
         &mut self,
         now: Instant,
-        number: u32,
+        number: u64,
         image: &SessionImage,
         bodies: &Bodies,
         made: &mut Made,

@@ -51,6 +51,9 @@ impl Broker {
                 user_properties: UserProperties::EMPTY,
             }),
         );
+        if self.is_store_behind() {
+            self.hold_for_store(key, outlet);
+        }
         self.pump(now, key, outlet);
         Ok(())
     }
@@ -172,6 +175,9 @@ impl Broker {
                 user_properties: UserProperties::EMPTY,
             }),
         );
+        if self.is_store_behind() {
+            self.hold_for_store(key, outlet);
+        }
     }
 
     /// Filters are compared character by character [MQTT-3.10.4-1].

@@ -3,19 +3,34 @@
 
 use super::{Broker, Outlet};
 use crate::engine::Event;
-use crate::session::SessionKey;
+use crate::session::{Session, SessionKey};
 use crate::time::Instant;
 use std::sync::Arc;
 
 impl Broker {
-    /// The server stops: the Will is due whatever its delay, for nobody would remember it.
+    /// The server stops: a Will is due whatever its delay, unless the store remembers it.
     pub(crate) fn publish_will_now(
         &mut self,
         now: Instant,
         key: SessionKey,
         outlet: &mut impl Outlet,
     ) {
-        self.publish_will(now, key, outlet);
+        let is_remembered = |session: &Session| {
+            let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_secs > 0);
+            is_delayed && session.recorded.number > 0
+        };
+        if !self.session(key).is_some_and(is_remembered) {
+            self.publish_will(now, key, outlet);
+        }
+    }
+
+    /// Sessions without a connection whose Will is delayed.
+    pub(crate) fn delayed_wills(&self) -> Vec<SessionKey> {
+        let waits = |(slot, session): (u32, &Session)| {
+            let key = SessionKey { slot, generation: session.generation };
+            session.will_due.map(|_| key)
+        };
+        self.sessions.iter().filter_map(waits).collect()
     }
 
     /// Publishes the Will of a Session, if it still has one, and forgets it.

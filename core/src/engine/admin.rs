@@ -192,6 +192,8 @@ pub enum AdminRefusal {
     TooLarge,
     /// Retained messages are off, or their limits are reached.
     Retain,
+    /// The disk of the store is full.
+    StoreFull,
 }
 
 impl fmt::Display for AdminRefusal {
@@ -202,6 +204,9 @@ impl fmt::Display for AdminRefusal {
             Self::Reserved => "$SYS and $CONTROL are the broker's own",
             Self::TooLarge => "the payload is over message_size_limit",
             Self::Retain => "retained messages are off, or their limits are reached",
+            Self::StoreFull => {
+                "the disk of the store is full: nothing of QoS 1 or 2 or to be retained"
+            }
         })
     }
 }

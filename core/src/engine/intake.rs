@@ -52,6 +52,7 @@ impl<O: Observer> Engine<O> {
         if partial != was_partial && connection.is_connected() {
             self.arm(now, slot);
         }
+        self.hold_if_withheld(now, slot, effects);
         let acks = self.broker.stats.acks_received - acks_before;
         let packets = self.broker.stats.packets_received - packets_before;
         self.throttle(now, slot, packets - acks, chunk.len() as u64, effects);

@@ -330,6 +330,10 @@ impl<O: Observer> Engine<O> {
                 broker.publish_will_now(now, key, &mut out);
             }
         }
+        for key in self.broker.delayed_wills() {
+            let (broker, mut out) = self.parts(now, effects);
+            broker.publish_will_now(now, key, &mut out);
+        }
         for slot in slots {
             let code = ReasonCode::ServerShuttingDown;
             self.dismiss(now, slot, code, CloseReason::ShuttingDown, effects);

@@ -126,11 +126,10 @@ fn finish_links(
     }
     // Who is subscribed where must be known before a message looks for another shard.
     run_links(image, &mut engines, &mut queue, now, batches)?;
-    let marks = image.clone();
     let mut effects = Vec::new();
     for (shard, engine) in (0_u16..).zip(&mut engines) {
         let (broker, mut out) = engine.parts(now, &mut effects);
-        broker.hand_over_again(|peer| mark(&marks, shard, peer.0), &mut out);
+        broker.hand_over_again(|peer| mark(image, shard, peer.0), &mut out);
         queue.extend(links_of(ShardId(shard), &mut effects));
     }
     run_links(image, &mut engines, &mut queue, now, batches)

@@ -151,6 +151,21 @@ impl<O: Observer> Engine<O> {
         }
     }
 
+    /// Stops reading from a client while too much of what it was answered waits for the store: the
+    /// driver, which stops reading when a socket takes nothing, has not seen it.
+    #[inline]
+    pub(super) fn hold_if_withheld(&mut self, now: Instant, slot: u32, effects: &mut Vec<Effect>) {
+        let limit = u64::from(self.links.config.broker.output_high_water);
+        let Some(connection) = self.links.slots.get(slot) else { return };
+        if connection.output.first_gate().is_some()
+            && connection.output.len() >= limit
+            && let Some(key) = connection.session()
+        {
+            let (broker, mut out) = self.parts(now, effects);
+            broker.hold_for_store(key, &mut out);
+        }
+    }
+
     /// Whether a connection's output waits for the store.
     pub fn is_withheld(&self, conn: ConnectionId) -> bool {
         let open = self.links.find(conn).and_then(|slot| self.links.slots.get(slot));

@@ -25,7 +25,7 @@ pub struct Image<M> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardImage<M> {
     /// By the number of the session.
-    pub sessions: BTreeMap<u32, SessionImage>,
+    pub sessions: BTreeMap<u64, SessionImage>,
     /// Every message that something names, by its number.
     pub messages: BTreeMap<u64, Held<M>>,
     /// Retained messages that were set on this shard, by topic.

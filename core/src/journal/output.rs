@@ -101,7 +101,7 @@ impl<M> ShardImage<M> {
 }
 
 impl SessionImage {
-    fn write<E>(&self, number: u32, out: &mut Vec<u8>, full: &mut Full<'_, E>) -> Result<(), E> {
+    fn write<E>(&self, number: u64, out: &mut Vec<u8>, full: &mut Full<'_, E>) -> Result<(), E> {
         let session = number;
         let will = self.will.as_ref().map(|will| WillOp {
             delay: will.delay,

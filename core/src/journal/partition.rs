@@ -41,6 +41,10 @@ impl<M: Clone> Image<M> {
             let Some(mut entry) = entry else { continue };
             let home = shard_of(&topic, count).0;
             let shard = &mut self.shards[usize::from(home)];
+            let held = messages.get(&entry.message);
+            let own = held.and_then(|held| Some((held.received, held.interval?)));
+            let own = own.map(|(from, secs)| from.saturating_add(u64::from(secs) * 1000));
+            entry.expires = entry.expires.map(|at| at.min(own.unwrap_or(at)));
             entry.message = shard.take_in(entry.message, &messages, &numbers);
             entry.stamp = (1, home);
             shard.retained.insert(topic, entry);
@@ -93,14 +97,18 @@ fn age<M>(held: &mut Held<M>, wall: u64) {
     *interval = interval.saturating_sub(u32::try_from(waited).unwrap_or(u32::MAX));
 }
 
-/// A session that was connected when the process ended counts as disconnected now.
+/// A session that was connected when the process ended counts as disconnected now. One that was not
+/// has no longer to live than it would from now on: if it seems so, the clock was set back.
 fn detach(session: &mut SessionImage, wall: u64) {
-    if !core::mem::take(&mut session.attached) {
-        return;
+    let after = |secs: u32| wall.saturating_add(u64::from(secs) * 1000);
+    let expires = (session.expiry != u32::MAX).then(|| after(session.expiry));
+    let due = session.will.as_ref().map(|will| after(will.delay.min(session.expiry)));
+    if core::mem::take(&mut session.attached) {
+        (session.expires, session.will_due) = (expires, due);
+    } else {
+        session.expires = session.expires.map(|at| at.min(expires.unwrap_or(at)));
+        session.will_due = session.will_due.map(|at| at.min(due.unwrap_or(at)));
     }
-    let after = |secs: u32| wall + u64::from(secs) * 1000;
-    session.expires = (session.expiry != u32::MAX).then(|| after(session.expiry));
-    session.will_due = session.will.as_ref().map(|will| after(will.delay.min(session.expiry)));
 }
 
 impl<M: Clone> ShardImage<M> {

@@ -63,7 +63,7 @@ pub struct WillOp<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachedOp<'a> {
     /// Number of the session.
-    pub session: u32,
+    pub session: u64,
     /// Client Identifier.
     pub client_id: &'a str,
     /// User Name.
@@ -122,7 +122,7 @@ pub enum Op<'a> {
     /// The connection of a session is over.
     Detached {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Session Expiry Interval that holds.
         expiry: u32,
         /// When the session expires.
@@ -135,12 +135,12 @@ pub enum Op<'a> {
     /// A session is over.
     Ended {
         /// Number of the session.
-        session: u32,
+        session: u64,
     },
     /// A subscription, new or replaced.
     Subscribed {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Filter, with `$share/…` and mount point.
         filter: &'a str,
         /// The options byte.
@@ -151,35 +151,35 @@ pub enum Op<'a> {
     /// A subscription is gone.
     Unsubscribed {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Filter, as subscribed.
         filter: &'a str,
     },
     /// A QoS 2 identifier was received.
     Received {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
     },
     /// A QoS 2 identifier was released.
     Released {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
     },
     /// A message waits for a session.
     Queued {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// What waits.
         delivery: DeliveryOp<'a>,
     },
     /// A message goes straight to a session's exchanges.
     Sent {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
         /// What is sent.
@@ -188,35 +188,35 @@ pub enum Op<'a> {
     /// The first message that waits is sent.
     Started {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
     },
     /// A message that waits is gone.
     Dropped {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Its place among those that wait.
         at: u32,
     },
     /// An exchange is over.
     Acked {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
     },
     /// PUBREC was received: PUBREL is owed, the message is no longer needed.
     PubrecSeen {
         /// Number of the session.
-        session: u32,
+        session: u64,
         /// Packet Identifier.
         id: PacketId,
     },
     /// The Will of a session was published or dropped.
     WillGone {
         /// Number of the session.
-        session: u32,
+        session: u64,
     },
     /// A retained message.
     Retained {
@@ -353,15 +353,15 @@ impl Op<'_> {
             }
             Self::Forward(forward) => forward.encode(out),
             Self::Mark { from, seq } => {
-                head(out, MARK, u32::from(*from));
+                head(out, MARK, u64::from(*from));
                 put_varint(out, *seq);
             }
             Self::Stored { to, seq } => {
-                head(out, STORED, u32::from(*to));
+                head(out, STORED, u64::from(*to));
                 put_varint(out, *seq);
             }
             Self::Start { epoch, shards, wall, key } => {
-                head(out, START, *epoch);
+                head(out, START, u64::from(*epoch));
                 out.extend_from_slice(&shards.to_le_bytes());
                 out.extend_from_slice(&wall.to_le_bytes());
                 out.extend_from_slice(&key.to_le_bytes());
@@ -382,33 +382,33 @@ impl<'a> Op<'a> {
             }
             ATTACHED => Self::Attached(AttachedOp::decode(from)?),
             DETACHED => Self::Detached {
-                session: from.small()?,
+                session: from.varint()?,
                 expiry: from.u32()?,
                 expires: from.option()?,
                 will_due: from.option()?,
                 has_will: from.byte("flag")? != 0,
             },
-            ENDED => Self::Ended { session: from.small()? },
+            ENDED => Self::Ended { session: from.varint()? },
             SUBSCRIBED => Self::Subscribed {
-                session: from.small()?,
+                session: from.varint()?,
                 filter: from.text()?,
                 options: from.byte("options")?,
                 identifier: from.small()?,
             },
-            UNSUBSCRIBED => Self::Unsubscribed { session: from.small()?, filter: from.text()? },
-            RECEIVED => Self::Received { session: from.small()?, id: from.id()? },
-            RELEASED => Self::Released { session: from.small()?, id: from.id()? },
-            QUEUED => Self::Queued { session: from.small()?, delivery: DeliveryOp::decode(from)? },
+            UNSUBSCRIBED => Self::Unsubscribed { session: from.varint()?, filter: from.text()? },
+            RECEIVED => Self::Received { session: from.varint()?, id: from.id()? },
+            RELEASED => Self::Released { session: from.varint()?, id: from.id()? },
+            QUEUED => Self::Queued { session: from.varint()?, delivery: DeliveryOp::decode(from)? },
             SENT => Self::Sent {
-                session: from.small()?,
+                session: from.varint()?,
                 id: from.id()?,
                 delivery: DeliveryOp::decode(from)?,
             },
-            STARTED => Self::Started { session: from.small()?, id: from.id()? },
-            DROPPED => Self::Dropped { session: from.small()?, at: from.small()? },
-            ACKED => Self::Acked { session: from.small()?, id: from.id()? },
-            PUBREC_SEEN => Self::PubrecSeen { session: from.small()?, id: from.id()? },
-            WILL_GONE => Self::WillGone { session: from.small()? },
+            STARTED => Self::Started { session: from.varint()?, id: from.id()? },
+            DROPPED => Self::Dropped { session: from.varint()?, at: from.small()? },
+            ACKED => Self::Acked { session: from.varint()?, id: from.id()? },
+            PUBREC_SEEN => Self::PubrecSeen { session: from.varint()?, id: from.id()? },
+            WILL_GONE => Self::WillGone { session: from.varint()? },
             tag => return Self::decode_rest(tag, from),
         })
     }
@@ -436,12 +436,12 @@ impl<'a> Op<'a> {
     }
 }
 
-fn head(out: &mut Vec<u8>, tag: u8, session: u32) {
+fn head(out: &mut Vec<u8>, tag: u8, session: u64) {
     out.push(tag);
-    put_varint(out, u64::from(session));
+    put_varint(out, session);
 }
 
-fn with_id(out: &mut Vec<u8>, tag: u8, session: u32, id: PacketId) {
+fn with_id(out: &mut Vec<u8>, tag: u8, session: u64, id: PacketId) {
     head(out, tag, session);
     out.extend_from_slice(&id.get().to_le_bytes());
 }
@@ -688,7 +688,7 @@ impl<'a> AttachedOp<'a> {
     }
 
     fn decode(from: &mut Reader<'a>) -> Result<Self, BadRecord> {
-        let session = from.small()?;
+        let session = from.varint()?;
         let client_id = from.text()?;
         let flags = from.byte("version")?;
         let version = Version::from_level(flags & 7).ok_or_else(|| from.error("version"))?;
@@ -721,7 +721,7 @@ impl<'a> AttachedOp<'a> {
 
 impl<'a> ForwardOp<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
-        head(out, FORWARD, u32::from(self.to));
+        head(out, FORWARD, u64::from(self.to));
         put_varint(out, self.seq);
         put_number(out, self.message);
         out.push(u8::from(self.plain));

@@ -77,6 +77,9 @@ impl<D: Disk> Writer<D> {
             }
             disk.sync(&file)?;
         }
+        // A base may have its name only for as long as the power lasts, if the process died behind the
+        // rename: what it stands for goes after that.
+        disk.sync_dir()?;
         for name in &scanned.leftovers {
             disk.remove(name)?;
         }
@@ -105,6 +108,11 @@ impl<D: Disk> Writer<D> {
     /// Takes records of an engine, up to `lsn`. They are written by the next [`Self::flush`].
     /// After [`DiskError::Full`] they were not taken, and nothing else is until there is room.
     pub fn append(&mut self, shard: u16, lsn: Lsn, records: &[u8]) -> Result<(), DiskError> {
+        if u32::try_from(records.len()).is_err() {
+            let text = "the records of one turn are longer than 4 GiB".into();
+            let file = self.current.name.to_string();
+            return Err(DiskError::Failed { what: "write", file, text });
+        }
         let frame = padded(records.len()) as u64;
         if self.end() + frame > self.current.room {
             if self.end() > HEADER as u64 {

@@ -59,9 +59,9 @@ state!(PendingWill { message, delay_secs });
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// Its number in the journal; 0 = it does not outlive the process.
-    pub(crate) number: u32,
+    pub(crate) number: u64,
     /// The number under which its Will alone does.
-    pub(crate) will: u32,
+    pub(crate) will: u64,
     /// Whether it outlived the process when it began: so its subscriptions count for other shards.
     pub(crate) kept: bool,
     /// The last batch that says something about it.

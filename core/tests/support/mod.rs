@@ -5,8 +5,9 @@ use halyard_core::codec::{Decoder, Limits, Role, encode};
 use halyard_core::conf::{BrokerConfig, ListenerConfig, ServerConfig, Source, parse};
 use halyard_core::engine::{
     AdminCommand, AdminReply, AuthRequest, CloseReason, Config, ConnectionId, Effect, Engine,
-    Input, LinkMessage, Peer, ShardId, Stats, TransportEnd, Water,
+    Input, LinkMessage, Peer, ShardId, Stats, TransportEnd, Water, recover,
 };
+use halyard_core::journal::{Image, Lsn};
 use halyard_core::packet::{
     Ack, Connect, ConnectProperties, Packet, PacketId, Publish, PublishProperties, QoS, ReasonCode,
     Subscribe, SubscribeFilter, SubscriptionOptions, Unsubscribe, UserProperties, Version,
@@ -30,6 +31,12 @@ pub struct Net {
     /// Whether link messages wait until [`Net::deliver_links`].
     pub links_stalled: bool,
     pub answers: Vec<AdminReply>,
+    /// What the records so far amount to, with `persistence`.
+    image: Image<Box<[u8]>>,
+    /// Whether nothing becomes durable until [`Net::answer_for_disk`].
+    pub disk_stalled: bool,
+    /// The wall clock when the process began.
+    pub began: WallClock,
 }
 
 /// A raw connection to one engine.
@@ -122,9 +129,55 @@ impl Net {
             next: 0,
             links_stalled: false,
             answers: Vec::new(),
+            image: Image::new(),
+            disk_stalled: false,
+            began: WallClock(0),
         };
+        if broker.persistence {
+            net.restart();
+        }
         net.turn();
         net
+    }
+
+    /// The process is killed, and another begins with what was handed to the store, before its first
+    /// turn.
+    pub fn restart(&mut self) {
+        (self.began, self.now) = (self.wall(), Instant::ZERO);
+        let config = Arc::clone(&self.configs[0]);
+        let recovered = recover(&mut self.image, &config, 5, self.now, self.began, |_| ());
+        self.engines = recovered.expect("an image that fits").engines;
+        self.links.clear();
+        self.received.clear();
+    }
+
+    fn wall(&self) -> WallClock {
+        WallClock(self.began.0 + self.now.0 / 1000)
+    }
+
+    /// Hands the records over; they are durable at once, unless the disk is stalled.
+    fn store(&mut self, shard: usize) {
+        let Some(batch) = self.engines[shard].take_records() else { return };
+        let number = u16::try_from(shard).unwrap();
+        let applied = self.image.apply(number, &batch.bytes, |body, _| body.into());
+        applied.expect("records that fit what came before");
+        if !self.disk_stalled {
+            self.durable(shard, batch.lsn);
+        }
+    }
+
+    fn durable(&mut self, shard: usize, lsn: Lsn) {
+        let mut effects = Vec::new();
+        self.engines[shard].handle(self.now, Input::Durable { lsn }, &mut effects);
+        self.follow(shard, effects);
+    }
+
+    /// The disk has taken everything.
+    pub fn answer_for_disk(&mut self) {
+        self.disk_stalled = false;
+        for shard in 0..self.engines.len() {
+            self.durable(shard, Lsn(u64::MAX));
+        }
     }
 
     /// One input to one engine, with all that follows from it.
@@ -138,6 +191,7 @@ impl Net {
     }
 
     fn follow(&mut self, shard: usize, effects: Vec<Effect>) {
+        self.store(shard);
         for effect in effects {
             match effect {
                 Effect::Link { peer, message } => {
@@ -171,7 +225,7 @@ impl Net {
 
     pub fn turn(&mut self) {
         for shard in 0..self.engines.len() {
-            self.input(shard, Input::Turn { wall: WallClock(self.now.0 / 1000) });
+            self.input(shard, Input::Turn { wall: self.wall() });
         }
     }
 

@@ -300,7 +300,11 @@ impl<D: Disk> Committer<D> {
     }
 
     fn look_for_room(&mut self) -> Result<(), DiskError> {
-        let room = self.writer.prepare()?;
+        let room = match self.writer.prepare()? {
+            // What waits is longer than a segment, and there is no room for that.
+            Room::Ample if !self.waiting.is_empty() => Room::Short,
+            room => room,
+        };
         if std::mem::replace(&mut self.room, room) != room {
             (self.tell)(Note::Room(room));
         }
@@ -403,5 +407,18 @@ mod tests {
         });
         // One fits into each segment but for its reserve.
         assert!(last.max().is_some_and(|last| (3..10).contains(&last)), "{told:?}");
+    }
+
+    #[test]
+    fn a_batch_that_the_disk_has_no_room_for_though_it_has_for_segments_is_a_full_disk_too() {
+        let mut disk = SimDisk::new();
+        disk.set_capacity(Some(4 * 4096));
+        let told = commit(disk, SyncMode::Always, |queue| {
+            queue.put(0, batch(1, 20));
+            queue.put(0, batch(2, 50_000));
+        });
+        let ended = Note::Ended { commits: 1, batches: 1, bytes: 20 };
+        let first = Note::Durable { shard: 0, lsn: Lsn(1) };
+        assert_eq!(told, [first, Note::Room(Room::Short), ended]);
     }
 }

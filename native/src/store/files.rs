@@ -66,6 +66,8 @@ impl Files {
         if !shared {
             check_rights(folder, &metadata)?;
         }
+        // Before anything is looked at: what another broker is just about is none of our business.
+        let lock = lock(&folder.join(LOCK))?;
         let counters = Counters::default();
         for entry in fs::read_dir(folder).map_err(cannot)? {
             let entry = entry.map_err(cannot)?;
@@ -74,7 +76,6 @@ impl Files {
             }
             counters.named(&entry.file_name().to_string_lossy());
         }
-        let lock = lock(&folder.join(LOCK))?;
         Ok(Self {
             folder: folder.to_owned(),
             handle: Arc::new(handle),
@@ -260,11 +261,15 @@ fn allocate(file: &File, len: u64) -> io::Result<()> {
     if whole == 0 {
         return Ok(());
     }
-    match fallocate(file, FallocateFlags::empty(), 0, whole) {
-        Ok(()) => Ok(()),
-        // The file system cannot say; then writing has to.
-        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => fill(file, len),
-        Err(errno) => Err(errno.into()),
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, whole) {
+            Ok(()) => return Ok(()),
+            // A signal to the process: no failure of the disk.
+            Err(Errno::EINTR) => {}
+            // The file system cannot say; then writing has to.
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return fill(file, len),
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

@@ -91,6 +91,7 @@ fn refused(refusal: AdminRefusal) -> ApiError {
         AdminRefusal::Reserved => "403 Forbidden",
         AdminRefusal::TooLarge => "413 Content Too Large",
         AdminRefusal::Retain => "409 Conflict",
+        AdminRefusal::StoreFull => "507 Insufficient Storage",
     };
     ApiError::new(status, refusal.to_string())
 }
