@@ -1,19 +1,15 @@
 //! Access lists from their files: read and compiled whole before anything of a new configuration
 //! holds. What a line means is the core's; here are the file, its owner and its mode.
 
+use crate::files;
 use halyard_core::access;
 use halyard_core::access::AccessList;
 use halyard_core::conf::ServerConfig;
 use std::collections::BTreeMap;
 use std::fs;
-use std::fs::File;
 use std::io;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-
-/// Bytes of the largest access list.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Reads the access lists that a configuration names into it. Both answers are for people: warnings,
 /// or everything that there is to say where something is wrong.
@@ -64,18 +60,9 @@ impl Known {
 }
 
 fn read(path: &str, lines: &mut Vec<String>) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    if about.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
-    }
+    let (text, about) = files::read(path, files::FILE_BYTES_MAX)?;
     lines.extend(warn_of_mode(path, about.mode()));
     lines.extend(warn_of_owner(path, about.uid()));
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod auth;
 mod cli;
 mod clock;
+mod files;
 mod log;
 mod metrics;
 mod process;

@@ -3,6 +3,7 @@
 
 use crate::access;
 use crate::auth;
+use crate::files;
 use crate::log;
 use crate::tls;
 use halyard_core::conf;
@@ -17,7 +18,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::fs::DirEntry;
+use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -127,7 +130,7 @@ pub(crate) fn written(listener: &Listener) -> String {
 /// The settings of a configuration file, with these MQTT ports of loopback besides. The error has a
 /// line for each thing that is wrong.
 pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> {
-    let main = read(path).map_err(|error| {
+    let main = read_main(path).map_err(|error| {
         format!("halyard: error: cannot read the configuration {}: {error}", path.display())
     })?;
     let parsed = conf::parse(&main, &mut |folder| read_folder(Path::new(folder)));
@@ -166,7 +169,9 @@ fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String>
         let Some(path) = &listener.admin.token_file else { continue };
         let wrong =
             |what: String| format!("{}: error: admin_token_file: {path}: {what}", listener.place);
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let (bytes, _) =
+            files::read(path, files::FILE_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong("it is no text".into()))?;
         let token = text.lines().next().unwrap_or("").trim();
         if token.len() < TOKEN_BYTES_MIN {
             let what =
@@ -242,7 +247,15 @@ fn add_ports(config: &mut ServerConfig, ports: &[u16]) {
 }
 
 fn read(path: &Path) -> io::Result<Source> {
-    Ok(Source::new(path.to_string_lossy(), fs::read(path)?))
+    let (bytes, _) = files::read(path, files::FILE_BYTES_MAX)?;
+    Ok(Source::new(path.to_string_lossy(), bytes))
+}
+
+/// The main file may be a pipe: `halyard -c <(make-it)`.
+fn read_main(path: &Path) -> io::Result<Source> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(files::FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Source::new(path.to_string_lossy(), bytes))
 }
 
 /// The files that an `include_dir` means, in order.

@@ -161,6 +161,9 @@ impl Reader<'_> {
             self.draft.security = Some(at.place);
         }
         self.note_status(option, &value, (option.name, target), at);
+        if option.scope == Scope::General && !option.reload {
+            self.note_fixed(option, &value, at);
+        }
         self.set(current, option, target, &value, at);
     }
 
@@ -328,6 +331,18 @@ impl Reader<'_> {
                 let problem = Problem::new("it is not supported yet", instead);
                 self.report.error_unless_changed(key, at.place, at.line.name, problem);
             }
+        }
+    }
+
+    /// Keeps what a reload is to compare.
+    fn note_fixed(&mut self, option: &OptionSpec, value: &Value, at: At<'_>) {
+        let Setter::General(_) = option.set else { return };
+        let fixed = &mut self.draft.server.fixed;
+        if option.repeat != Repeat::Every {
+            fixed.retain(|(name, _)| *name != option.name);
+        }
+        if !is_default(option, value) {
+            fixed.push((option.name, at.line.rest.trim().to_owned()));
         }
     }
 

@@ -42,6 +42,9 @@ pub struct ServerConfig {
     pub worker_threads: Option<u16>,
     /// The access list for all listeners; to be read into `broker.access`.
     pub acl_file: Option<String>,
+    /// What the lines say that a reload does not take over, of the broker as a whole: the option's
+    /// name and its value, unless that is the default.
+    pub fixed: Vec<(&'static str, String)>,
 }
 
 /// What the verification of users may cost.
@@ -348,6 +351,7 @@ impl ServerConfig {
             pid_file: None,
             user: None,
             set_tcp_nodelay: true,
+            fixed: Vec::new(),
             max_tls_handshakes: 1000,
             tls_handshake_timeout_secs: 0,
             worker_threads: None,

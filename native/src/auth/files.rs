@@ -3,6 +3,7 @@
 //! does.
 
 use super::token;
+use crate::files;
 use halyard_core::auth;
 use halyard_core::auth::Authority;
 use halyard_core::auth::TokenKind;
@@ -11,9 +12,7 @@ use halyard_core::auth::Users;
 use halyard_core::conf::AuthConfig;
 use halyard_core::conf::ServerConfig;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
@@ -106,11 +105,8 @@ fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Opt
 }
 
 fn read(path: &str) -> io::Result<(Vec<u8>, u32)> {
-    let mut file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok((text, mode))
+    let (text, about) = files::read(path, files::FILE_BYTES_MAX)?;
+    Ok((text, about.permissions().mode()))
 }
 
 /// What to say about a secret file of these permissions: a warning, or why it is refused.

@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const HELP: &str = "\
 halyard is an MQTT 3.1, 3.1.1 and 5.0 broker.
@@ -213,9 +214,9 @@ fn serve(
         log.line(LogType::Warning, format_args!("{note}"));
     }
     // Relative paths of the command line stay valid: the working directory is kept.
-    let reload = || self::settings(options);
-    let server =
-        Server { settings, bound, log: log.clone(), clock: Clock::start(), files, reload: &reload };
+    let options = options.clone();
+    let reload = Arc::new(move || self::settings(&options));
+    let server = Server { settings, bound, log: log.clone(), clock: Clock::start(), files, reload };
     let outcome = server.run();
     for socket in sockets {
         // It may not be ours to remove any more; the next start replaces it.

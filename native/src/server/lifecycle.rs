@@ -93,14 +93,16 @@ impl Shard {
     pub(super) fn drain_mailbox(&mut self, now: Instant) {
         for mail in self.shards[usize::from(self.number.0)].take() {
             match mail {
-                Mail::Reconfigure(settings) => {
+                Mail::Reconfigure(settings, retired) => {
                     let input = Input::Reconfigured(Arc::new(
                         settings.engine(self.number, self.shards.len()),
                     ));
                     self.engine.handle(now, input, &mut self.effects);
                     let listeners = &settings.config.listeners;
                     self.acceptors.reconfigure(&settings.config.broker, listeners);
-                    self.settings = settings;
+                    let old = std::mem::replace(&mut self.settings, settings);
+                    // Nobody may be there any more to take it.
+                    drop(retired.send(old));
                 }
                 Mail::Link { from: peer, message } => {
                     let input = Input::Link { peer, message };

@@ -3,6 +3,7 @@
 
 use super::asks::Ask;
 use super::asks::Told;
+use super::reload::Retired;
 use super::wake::Ready;
 use crate::auth::Answer;
 use crate::settings::Settings;
@@ -31,8 +32,8 @@ pub(super) enum Mail {
     Durable(Lsn),
     /// Whether the disk of the store has room.
     Disk(DiskState),
-    /// A configuration was read anew.
-    Reconfigure(Arc<Settings>),
+    /// A configuration was read anew; what held before goes there.
+    Reconfigure(Arc<Settings>, Retired),
     /// Lines of the log to publish, with the ends of their topics.
     Log(Vec<(&'static str, String)>),
     /// To be counted, if the shard turns.

@@ -16,6 +16,7 @@ mod listener;
 mod mailbox;
 mod notify;
 mod pages;
+mod reload;
 mod restore;
 mod run;
 mod shard;

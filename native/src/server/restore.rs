@@ -34,7 +34,7 @@ pub(super) struct Restored {
     pub(super) failures: UnboundedReceiver<String>,
 }
 
-impl Server<'_> {
+impl Server {
     /// Makes the engines of all shards.
     pub(super) fn restore(
         &self,

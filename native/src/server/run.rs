@@ -12,6 +12,8 @@ use super::mailbox::Mail;
 use super::mailbox::Mailbox;
 use super::notify::Notifier;
 use super::notify::Pulse;
+use super::reload::Reloads;
+use super::reload::Reread;
 use super::restore::Restored;
 use super::shard::Shard;
 use super::table::Table;
@@ -26,10 +28,6 @@ use crate::log::LogType;
 use crate::metrics::DriverStats;
 use crate::settings::Settings;
 use crate::store::Store;
-use halyard_core::conf::Address;
-use halyard_core::conf::Listener;
-use halyard_core::conf::Protocol;
-use halyard_core::conf::SocketDomain;
 use halyard_core::engine::Engine;
 use halyard_core::engine::ShardId;
 use std::io;
@@ -46,15 +44,15 @@ use tokio::task::JoinSet;
 const SHARDS: u16 = 1;
 
 /// A broker that is ready to run.
-pub(crate) struct Server<'a> {
+pub(crate) struct Server {
     pub(crate) settings: Settings,
     pub(crate) bound: Vec<Bound>,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
     /// Open files that the process may have.
     pub(crate) files: u32,
-    /// Reads the configuration anew; the error says what is wrong with it.
-    pub(crate) reload: &'a dyn Fn() -> Result<Settings, String>,
+    /// Reads the configuration anew.
+    pub(crate) reload: Reread,
 }
 
 /// The shards of a running broker.
@@ -68,7 +66,7 @@ struct Shards {
     failures: UnboundedReceiver<String>,
 }
 
-impl Server<'_> {
+impl Server {
     /// Runs until it is told to stop and everything is closed.
     pub(crate) fn run(self) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -177,6 +175,7 @@ impl Server<'_> {
         let notifier = Notifier::new();
         notifier.ready();
         let mut pulse = Pulse::default();
+        let mut reloads = Reloads::new(Arc::clone(&self.reload), self.log.clone());
         loop {
             let order = tokio::select! {
                 () = rest(notifier.interval()) => {
@@ -184,6 +183,12 @@ impl Server<'_> {
                     continue;
                 }
                 order = signals.next() => order,
+                () = reloads.done(&mut shards.settings, &shards.mailboxes) => {
+                    if !reloads.is_under_way() {
+                        notifier.ready();
+                    }
+                    continue;
+                }
                 _ = shards.tasks.join_next() => {
                     return Err(io::Error::other("a shard ended by an error of the program"));
                 }
@@ -197,8 +202,10 @@ impl Server<'_> {
                 }
                 Order::Reload => {
                     notifier.reloading();
-                    self.reload(shards);
-                    notifier.ready();
+                    self.reload(&mut reloads, shards);
+                    if !reloads.is_under_way() {
+                        notifier.ready();
+                    }
                 }
                 Order::Rotate => self.log.reopen(),
                 Order::Save => self.save(shards),
@@ -238,7 +245,7 @@ impl Server<'_> {
         self.log.line(LogType::Notice, format_args!("{text}"));
     }
 
-    fn reload(&self, shards: &mut Shards) {
+    fn reload(&self, reloads: &mut Reloads, shards: &Shards) {
         // Whatever becomes of the rest, a log that was moved away is left alone from now on.
         self.log.reopen();
         if self.settings.config_file.is_none() {
@@ -246,60 +253,7 @@ impl Server<'_> {
             self.log.line(LogType::Notice, format_args!("{text}"));
             return;
         }
-        self.log.line(LogType::Notice, format_args!("Reloading config."));
-        let outcome = (self.reload)().and_then(|mut settings| {
-            self.keep_listeners(&shards.settings, &mut settings);
-            self.keep_store(&mut settings);
-            self.log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
-            Ok(Arc::new(settings))
-        });
-        match outcome {
-            Ok(settings) => {
-                for mailbox in shards.mailboxes.iter() {
-                    mailbox.put(Mail::Reconfigure(Arc::clone(&settings)));
-                }
-                shards.settings = settings;
-                self.log.line(LogType::Notice, format_args!("Config reloaded."));
-            }
-            Err(error) => self.log.line(
-                LogType::Error,
-                format_args!("Config not reloaded, the old one stays in force: {error}"),
-            ),
-        }
-    }
-
-    /// A store is opened once, as it was configured then.
-    fn keep_store(&self, settings: &mut Settings) {
-        let (new, old) = (&mut settings.config, &self.settings.config);
-        if (new.broker.persistence, &new.store) == (old.broker.persistence, &old.store) {
-            return;
-        }
-        new.broker.persistence = old.broker.persistence;
-        new.store.clone_from(&old.store);
-        let text = "Options of the store (persistence*) were changed: that takes a restart.";
-        self.log.line(LogType::Warning, format_args!("{text}"));
-    }
-
-    /// Sockets stay as they were opened; what else their listeners say is taken over. One that is
-    /// not in the file any more stays as it was last in force.
-    fn keep_listeners(&self, old: &Settings, settings: &mut Settings) {
-        let new = settings.clone();
-        settings.config.listeners.clone_from(&old.config.listeners);
-        let mut moved = new.config.listeners.len() != old.config.listeners.len();
-        for at in 0..old.config.listeners.len() {
-            let ours = socket(&old.config.listeners[at]);
-            match new.config.listeners.iter().position(|other| socket(other) == ours) {
-                Some(index) => settings.adopt(at, &new, index),
-                None => {
-                    moved = true;
-                    settings.adopt(at, old, at);
-                }
-            }
-        }
-        if moved {
-            let text = "Listeners were added, removed or moved: that takes a restart.";
-            self.log.line(LogType::Warning, format_args!("{text}"));
-        }
+        reloads.begin(&shards.settings);
     }
 }
 
@@ -314,14 +268,6 @@ async fn rest(time: Option<Duration>) {
 /// The store failed: nothing more may be acknowledged.
 fn store_failed(text: String) -> io::Result<()> {
     Err(io::Error::other(format!("the store failed: {text}")))
-}
-
-/// What the sockets of a listener depend on.
-const fn socket(
-    listener: &Listener,
-) -> (&Address, Protocol, Option<SocketDomain>, &Option<String>) {
-    let Listener { address, protocol, socket_domain, bind_interface, .. } = listener;
-    (address, *protocol, *socket_domain, bind_interface)
 }
 
 /// What a signal asks for.

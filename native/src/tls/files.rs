@@ -1,6 +1,7 @@
 //! PEM files: certificates, private keys, lists of revoked certificates, and folders of
 //! authorities. An error names the option, the file, what is wrong and what would be right.
 
+use crate::files;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
@@ -129,11 +130,8 @@ fn hashed(option: &str, path: &str) -> Result<Vec<String>, String> {
 }
 
 fn read(option: &str, path: &str) -> Result<Vec<u8>, String> {
-    let size = fs::metadata(path).map(|meta| meta.len());
-    if size.is_ok_and(|size| size > FILE_BYTES_MAX) {
-        return Err(format!("{option} {path}: the file is over 16 MiB; this is no PEM file"));
-    }
-    fs::read(path).map_err(|error| {
+    let outcome = files::read(path, FILE_BYTES_MAX).map(|(bytes, _)| bytes);
+    outcome.map_err(|error| {
         let mut text = format!("{option} {path}: {error}");
         if error.kind() == std::io::ErrorKind::PermissionDenied {
             text.push_str("; the user that the broker runs as must be able to read it");
