@@ -29,7 +29,7 @@ const MOUNT: &str = "exec unshare $([ $(id -u) = 0 ] && echo -m || echo -rm) sh 
 
 const CONFIG: &str = "listener 0 127.0.0.1\nallow_anonymous true\n\
      listener 0 127.0.0.1\nprotocol http_api\n\
-     user root\npersistence true\npersistence_segment_size 1048576\n";
+     user root\nmax_takeover_rate 0\npersistence true\npersistence_segment_size 1048576\n";
 
 /// A broker on a disk of which the store alone has something.
 struct Small {
@@ -154,6 +154,33 @@ fn on_a_full_disk_what_is_new_is_refused_and_deliveries_go_on_until_there_is_roo
     assert!(!small.is_full());
     assert_eq!(publish(&mut publisher), ReasonCode::Success);
     assert_eq!(small.enter("new").1, ReasonCode::Success);
+    assert_eq!(small.broker.stop(), Some(0));
+}
+
+#[test]
+fn a_disk_that_takes_nothing_more_does_not_keep_the_process() {
+    let small = Small::new();
+    // Each of its connections takes that much of the reserve.
+    let name = "x".repeat(40_000);
+    small.enter(&name);
+    let mut publisher = publisher(&small.broker);
+    small.fill(&mut publisher);
+    let _clients: Vec<Client<Stream>> = (0..120)
+        .map(|_| {
+            let mut client = small.broker.connect();
+            let mut hello = connect(&name, Version::V5);
+            hello.clean_start = false;
+            hello.properties.session_expiry_interval = Some(u32::MAX);
+            client.send_connect(&hello);
+            client
+        })
+        .collect();
+    wait_until("the reserve to be used up", || {
+        let (_, page) = small.get("/metrics");
+        let (_, rest) = page.split_once("\nhalyard_store_batches_waiting ")?;
+        let waiting: u32 = rest.split('\n').next()?.parse().ok()?;
+        (waiting > 2).then_some(())
+    });
     assert_eq!(small.broker.stop(), Some(0));
 }
 

@@ -32,6 +32,8 @@ use std::sync::atomic::Ordering;
 const LINGER_WRITE_SECS: u64 = 5;
 /// How long it then waits for its peer's end.
 const LINGER_READ_MILLIS: u64 = 1000;
+/// How long the end of the process waits for the store, and for connections to close.
+const STOP_SECS: u64 = 10;
 /// Overdue connections that one turn ends, so that a flood of them makes nobody wait.
 const ENDED_PER_TURN: usize = 64;
 
@@ -135,7 +137,7 @@ impl Shard {
     }
 
     fn stop(&mut self, now: Instant) {
-        self.stopping = true;
+        self.stop_by = Some(now.plus_secs(STOP_SECS));
         self.acceptors.close();
         let input = Input::Admin { request: 0, command: AdminCommand::Shutdown };
         self.engine.handle(now, input, &mut self.effects);
@@ -146,6 +148,23 @@ impl Shard {
                 self.drain(now, id);
             }
         }
+    }
+
+    /// Whether it was told to stop and nothing is left to be done, or not in time: a disk that takes
+    /// nothing must not keep the process. What was not promised is then not.
+    pub(super) fn has_stopped(&self, now: Instant) -> bool {
+        let Some(by) = self.stop_by else { return false };
+        let open = self.table.len();
+        if open > 0 && by <= now {
+            self.log.line(
+                LogType::Warning,
+                format_args!(
+                    "Stopped with {open} connections open: what they wait for, the store has not \
+                     taken in {STOP_SECS} s."
+                ),
+            );
+        }
+        open == 0 || by <= now
     }
 
     /// Does what the engine asks for, but for closing, which comes after writing.

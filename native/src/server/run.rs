@@ -149,7 +149,7 @@ impl Server {
             arena: Arena::new(),
             effects: Vec::new(),
             closing: Vec::new(),
-            stopping: false,
+            stop_by: None,
             store: None,
             greeters: Greeters::default(),
             driver: DriverStats::new(self.settings.config.listeners.len()),

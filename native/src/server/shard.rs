@@ -56,7 +56,8 @@ pub(super) struct Shard {
     pub(super) effects: Vec<Effect>,
     /// Connections to close once their output is written.
     pub(super) closing: Vec<(ConnectionId, CloseReason)>,
-    pub(super) stopping: bool,
+    /// When it ends at the latest, once it was told to stop.
+    pub(super) stop_by: Option<Instant>,
     /// Answers who a client is, here or by `reply`.
     pub(super) auth: Arc<Authenticator>,
     pub(super) reply: Reply,
@@ -101,7 +102,7 @@ impl Shard {
         }
         self.close(now);
         self.log.flush();
-        if self.stopping && self.table.len() == 0 {
+        if self.has_stopped(now) {
             return Poll::Ready(());
         }
         self.rest(cx, now);
@@ -208,8 +209,12 @@ impl Shard {
 
     /// Arranges for the next turn: at once if work is left, else when something comes.
     fn rest(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let dues =
-            [self.engine.next_timeout(), self.table.next_deadline(), self.acceptors.next_timeout()];
+        let dues = [
+            self.engine.next_timeout(),
+            self.table.next_deadline(),
+            self.acceptors.next_timeout(),
+            self.stop_by,
+        ];
         let due = dues.into_iter().flatten().min();
         let idle = self.table.close_some()
             && self.tokens.is_empty()
