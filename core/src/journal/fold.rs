@@ -13,12 +13,13 @@ use super::segment::{FileName, Frame, Kind, Position, padded};
 use super::writer::header;
 use crate::rng::Rng;
 
-/// Bytes that are written at a time.
-const CHUNK: usize = 256 * 1024;
-/// Bytes that room is made for at a time.
-const STEP: u64 = 4 * 1024 * 1024;
-/// Bytes that are synced at a time: one sync of all at the end would hold up the journal's.
-const SYNC: u64 = 1024 * 1024;
+/// Bytes that are written at a time, at most.
+const CHUNK: u64 = 256 * 1024;
+/// Room is made for so many times as much at a time.
+const STEP: u64 = 16;
+/// And so many times as much is synced at a time: one sync of all at the end would hold up the
+/// journal's.
+const SYNC: u64 = 4;
 
 /// What is folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Job {
     pub epoch: u32,
     /// Makes the mark of the new file.
     pub seed: u64,
+    /// Bytes of a segment: the base is written in no larger pieces.
+    pub segment: u64,
 }
 
 /// What came of it.
@@ -106,6 +109,7 @@ fn write<D: Disk>(
         written: 0,
         synced: 0,
         room: 0,
+        chunk: job.segment.clamp(1, CHUNK),
         batches: 0,
         source: None,
         body: Vec::new(),
@@ -140,6 +144,8 @@ struct Output<'d, D: Disk> {
     synced: u64,
     /// Bytes that there is room for.
     room: u64,
+    /// Bytes that are written at a time.
+    chunk: u64,
     batches: u64,
     /// The file that the last message was copied from.
     source: Option<(FileName, D::File)>,
@@ -183,13 +189,13 @@ impl<D: Disk> Output<'_, D> {
     fn frame(&mut self, kind: Kind, of: (u16, Lsn), body: &[u8]) -> Result<(), DiskError> {
         let durable = Position::default();
         Frame::encode(&mut self.buffer, self.seed, kind, of, durable, body);
-        if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
+        if self.buffer.len() as u64 >= self.chunk { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
         let end = self.written + self.buffer.len() as u64;
         if end > self.room {
-            self.room = end.next_multiple_of(STEP);
+            self.room = end.next_multiple_of(self.chunk * STEP);
             match self.disk.reserve(&self.file, self.room) {
                 // On a full disk it may still be enough.
                 Err(DiskError::Full { .. }) => {
@@ -202,7 +208,7 @@ impl<D: Disk> Output<'_, D> {
         self.disk.write_at(&self.file, self.written, &self.buffer)?;
         self.written = end;
         self.buffer.clear();
-        if self.written - self.synced >= SYNC {
+        if self.written - self.synced >= self.chunk * SYNC {
             self.disk.sync(&self.file)?;
             self.synced = self.written;
         }

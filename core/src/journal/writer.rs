@@ -208,6 +208,7 @@ impl<D: Disk> Writer<D> {
             segments: self.closed.clone(),
             epoch: self.layout.epoch,
             seed: self.rng.next_u64(),
+            segment: self.layout.segment,
         })
     }
 

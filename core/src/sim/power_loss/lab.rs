@@ -5,13 +5,13 @@
 use super::Sabotage;
 use super::device::Device;
 use super::ledger::Ledger;
-use super::tap::Tap;
+use super::tap::{Lies, Tap};
 use crate::conf::{BrokerConfig, ListenerConfig};
 use crate::engine::{
     Config, ConnectionId, Effect, Engine, Input, LinkMessage, Peer, ShardId, TransportEnd, recover,
     shard_of,
 };
-use crate::journal::{Batch, Image, Layout, Lsn, Writer, scan};
+use crate::journal::{Batch, Layout, Lsn, Writer, fold, load};
 use crate::rng::Rng;
 use crate::sim::SimDisk;
 use crate::time::{Instant, WallClock};
@@ -30,7 +30,12 @@ pub(super) struct Shore {
     pub(super) ledger: Ledger,
     pub(super) rng: Rng,
     pub(super) sabotage: Option<Sabotage>,
+    /// Bytes of a segment of the journal.
+    pub(super) segment: u64,
 }
+
+/// Somebody's state while the disk worked, and the disk after each of its operations then.
+pub(super) type Moment = (Shore, Vec<SimDisk>);
 
 /// The broker as long as it has power.
 #[derive(Debug)]
@@ -60,21 +65,17 @@ impl Broker {
     /// in the middle of this could happen.
     pub(super) fn start(disk: SimDisk, shards: u16, shore: &mut Shore) -> Result<Self, String> {
         shore.now = shore.now.plus_millis(START_MS);
-        let lies = shore.sabotage == Some(Sabotage::SyncLeftOut);
-        let mut tap = Tap::new(disk, lies);
-        let mut image: Image<Box<[u8]>> = Image::new();
-        let scanned = scan(&mut tap, &mut |entry| {
-            let held = image.apply(entry.shard, entry.bytes, |body, _| body.into());
-            held.map_err(|error| error.to_string())
-        });
-        let scanned = scanned.map_err(|error| error.to_string())?;
+        let of_files = shore.sabotage == Some(Sabotage::SyncLeftOut);
+        let mut tap = Tap::new(disk, Lies { of_files, of_names: false });
+        let loaded = load::<_, Box<[u8]>>(&mut tap, &mut |_, body| body.into());
+        let (scanned, mut image) = loaded.map_err(|error| error.to_string())?;
         if shore.sabotage == Some(Sabotage::MarkIgnored) {
             for shard in &mut image.shards {
                 shard.marks.clear();
             }
         }
         let seed = shore.rng.next_u64();
-        let layout = Layout { segment: 4096, ready: 1, seed, epoch: image.epoch + 1 };
+        let layout = Layout { segment: shore.segment, ready: 1, seed, epoch: image.epoch + 1 };
         let writer = Writer::open(tap, &scanned, layout).map_err(|error| error.to_string())?;
         let wall = WallClock(WALL + shore.now.0 / 1000);
         let recovered = recover(&mut image, &config(shards), seed, shore.now, wall, |_| ());
@@ -113,12 +114,43 @@ impl Broker {
 
     /// The pictures of the disk since the last time.
     pub(super) fn pictures(&mut self) -> Vec<SimDisk> {
-        core::mem::take(&mut self.writer.disk().pictures)
+        self.writer.disk().pictures()
     }
 
     /// The disk as it is.
     pub(super) fn disk(&mut self) -> SimDisk {
-        self.writer.disk().disk.clone()
+        self.writer.disk().disk()
+    }
+
+    /// Closed segments are folded, if there are any; with `busy`, everybody goes on meanwhile.
+    /// Gives the moments that pass.
+    pub(super) fn fold(&mut self, shore: &mut Shore, busy: bool) -> Vec<Moment> {
+        let mut moments = Vec::new();
+        if shore.rng.chance(500)
+            && let Err(error) = self.writer.turn_over()
+        {
+            shore.ledger.blame(error.to_string());
+        }
+        let Some(job) = self.writer.job(0) else { return moments };
+        let of_files = shore.sabotage == Some(Sabotage::FoldedNotSynced);
+        let of_names = shore.sabotage == Some(Sabotage::FoldedNotNamed);
+        let mut disk = self.writer.disk().handle(Lies { of_files, of_names });
+        let given_up = busy && shore.rng.chance(50);
+        let outcome = fold(&mut disk, &job, &mut |_| {
+            while busy && shore.rng.chance(600) {
+                let before = shore.clone();
+                self.step(shore);
+                moments.push((before, self.pictures()));
+            }
+            !(given_up && shore.rng.chance(300))
+        });
+        match outcome {
+            Ok(Some(folded)) => self.writer.folded(folded),
+            Ok(None) => {}
+            Err(error) => shore.ledger.blame(error.to_string()),
+        }
+        moments.push((shore.clone(), self.pictures()));
+        moments
     }
 
     pub(super) const fn shards(&self) -> usize {

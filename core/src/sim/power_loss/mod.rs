@@ -21,6 +21,8 @@ use ledger::{GROUP, GROUP_TOPIC, Ledger};
 const STARTS: [[u16; 3]; 5] = [[1, 3, 2], [1, 1, 1], [3, 3, 3], [3, 1, 2], [2, 3, 1]];
 /// Things that happen in one start.
 const STEPS: u64 = 70;
+/// Bytes of a segment, world by world.
+const SEGMENTS: [u64; 3] = [512, 1024, 4096];
 /// Seconds for which sessions are kept: longer than any run.
 const LASTS: u32 = 100_000;
 /// Times that the power goes while a broker starts, at most.
@@ -37,12 +39,22 @@ pub enum Sabotage {
     MarkIgnored,
     /// Clients are let in before the record of the start, and what it closes, is stored.
     StartNotWaitedFor,
+    /// What was folded is removed before the base that stands for it is on the disk.
+    FoldedNotSynced,
+    /// What was folded is removed before the base that stands for it has its name on the disk.
+    FoldedNotNamed,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::SyncLeftOut, Self::AcknowledgedEarly, Self::MarkIgnored, Self::StartNotWaitedFor];
+    pub const ALL: [Self; 6] = [
+        Self::SyncLeftOut,
+        Self::AcknowledgedEarly,
+        Self::MarkIgnored,
+        Self::StartNotWaitedFor,
+        Self::FoldedNotSynced,
+        Self::FoldedNotNamed,
+    ];
 }
 
 /// A broken promise, and where.
@@ -107,6 +119,7 @@ impl Sweep {
             ledger: Ledger::default(),
             rng: Rng::new(self.plan.next_u64()),
             sabotage,
+            segment: *self.plan.pick(&SEGMENTS).unwrap_or(&SEGMENTS[0]),
         };
         for (filter, qos) in [("w", 2), ("t/0", 2), ("t/1", 1), ("t/2", 2), (GROUP, 2)] {
             let qos = QoS::from_bits(qos).unwrap_or_default();
@@ -120,12 +133,17 @@ impl Sweep {
                 Ok(broker) => broker,
                 Err(error) => return self.broken(None, vec![error]),
             };
-            self.crashes(&mut broker, &before)?;
+            self.crashes(broker.pictures(), &before)?;
             self.add_tasks(&mut shore);
             for _ in 0..STEPS {
+                if self.plan.chance(60) {
+                    for (before, pictures) in broker.fold(&mut shore, true) {
+                        self.crashes(pictures, &before)?;
+                    }
+                }
                 let before = shore.clone();
                 broker.step(&mut shore);
-                self.crashes(&mut broker, &before)?;
+                self.crashes(broker.pictures(), &before)?;
             }
             self.broken(None, core::mem::take(&mut shore.ledger.violations))?;
             let keep = self.draw_keep(&broker.disk());
@@ -137,8 +155,8 @@ impl Sweep {
 
     /// The power goes at each instant since the last time, in every way. `shore` is as it was
     /// before: while a disk works nobody hears anything.
-    fn crashes(&mut self, broker: &mut Broker, shore: &Shore) -> Verdict {
-        for picture in broker.pictures() {
+    fn crashes(&mut self, pictures: Vec<SimDisk>, shore: &Shore) -> Verdict {
+        for picture in pictures {
             for way in 0..5 {
                 let count = picture.unsynced();
                 let keep = match way {
@@ -185,8 +203,13 @@ impl Sweep {
             Ok(broker) => broker,
             Err(error) => return self.broken(Some(keep), vec![error]),
         };
+        let mut pictures = broker.pictures();
+        if self.plan.chance(200) {
+            // Nobody has been there yet: `before` holds for all of it.
+            let moments = broker.fold(&mut shore, false);
+            pictures.extend(moments.into_iter().flat_map(|(_, pictures)| pictures));
+        }
         if depth > 0 && self.plan.chance(200) {
-            let pictures = broker.pictures();
             if let Some(picture) = self.plan.pick(&pictures).cloned() {
                 let keep = self.draw_keep(&picture);
                 return self.crash(&picture, &before, keep, depth - 1);
