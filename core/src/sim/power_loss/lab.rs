@@ -14,6 +14,7 @@ use crate::engine::{
 use crate::journal::{Batch, Layout, Lsn, Writer, fold, load};
 use crate::rng::Rng;
 use crate::sim::SimDisk;
+use crate::sim::difference::describe_difference;
 use crate::time::{Instant, WallClock};
 use std::collections::VecDeque;
 
@@ -83,7 +84,7 @@ impl Broker {
         for (shard, engine) in image.shards.iter().zip(&recovered.engines) {
             let held = engine.image();
             if *shard != held {
-                let what = super::super::describe_difference(shard, &held);
+                let what = describe_difference(shard, &held);
                 shore.ledger.blame(format!("recovered otherwise than recorded: {what}"));
             }
         }
@@ -144,12 +145,22 @@ impl Broker {
             }
             !(given_up && shore.rng.chance(300))
         });
+        let is_done = matches!(outcome, Ok(Some(_)));
         match outcome {
             Ok(Some(folded)) => self.writer.folded(folded),
             Ok(None) => {}
             Err(error) => shore.ledger.blame(error.to_string()),
         }
-        moments.push((shore.clone(), self.pictures()));
+        let pictures = self.pictures();
+        // Behind the rename come the sync of the folder and the removals.
+        let behind = 2 + job.segments.len() + job.base.iter().len();
+        if let Some(old) = pictures.len().checked_sub(behind + 1)
+            && shore.sabotage.is_none()
+            && is_done
+        {
+            say_the_same(&pictures[old], &self.disk(), shore);
+        }
+        moments.push((shore.clone(), pictures));
         moments
     }
 
@@ -280,6 +291,24 @@ impl Broker {
         }
         false
     }
+}
+
+/// The journal before and after a fold.
+fn say_the_same(old: &SimDisk, new: &SimDisk, shore: &mut Shore) {
+    let read = |disk: &SimDisk| {
+        let loaded = load::<_, Box<[u8]>>(&mut disk.clone(), &mut |_, body| body.into());
+        loaded.map(|(_, image)| image).map_err(|error| error.to_string())
+    };
+    let what = match (read(old), read(new)) {
+        (Ok(old), Ok(new)) if old == new => return,
+        (Ok(old), Ok(new)) => {
+            let mut shards = old.shards.iter().zip(&new.shards);
+            let other = shards.find(|(old, new)| old != new);
+            other.map(|(old, new)| describe_difference(old, new)).unwrap_or_default()
+        }
+        (old, new) => format!("{:?}, {:?}", old.err(), new.err()),
+    };
+    shore.ledger.blame(format!("folded to something else: {what}"));
 }
 
 /// The broker's end of a connection in one turn.
