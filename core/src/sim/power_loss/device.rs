@@ -17,9 +17,11 @@ pub(super) enum Task {
     Publish {
         topic: String,
         qos: QoS,
+        expiry: Option<u32>,
     },
     Retain {
         clears: bool,
+        expiry: Option<u32>,
     },
     Subscribe {
         filter: String,
@@ -32,6 +34,30 @@ pub(super) enum Task {
     EndSession,
     /// Its connection breaks.
     Drop,
+    /// It goes, and comes back after so many seconds. `says`: with DISCONNECT and this reason.
+    Away {
+        seconds: u64,
+        says: Option<ReasonCode>,
+    },
+}
+
+/// What a client is like, from its CONNECT on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nature {
+    pub(super) version: Version,
+    /// The Session Expiry Interval; 3.1.1 keeps its session for ever.
+    pub(super) lasts: u32,
+    /// It has a will, with this delay in seconds.
+    pub(super) will: Option<u32>,
+    /// Its listener, and what that puts before every topic.
+    pub(super) listener: u16,
+    pub(super) mount: &'static str,
+}
+
+impl Nature {
+    pub(super) const fn new(version: Version, lasts: u32) -> Self {
+        Self { version, lasts, will: None, listener: 0, mount: "" }
+    }
 }
 
 /// Whether the session is there when the client comes back.
@@ -54,6 +80,15 @@ enum Told {
     Unsubscribed,
     Wrong(String),
     Nothing,
+}
+
+/// A will whose connection is over, and when that was, as `lost` and `over` of a device.
+#[derive(Clone, Copy, Debug)]
+struct WaitingWill {
+    lost: Instant,
+    over: Instant,
+    /// The broker had it, and somebody is there to get it.
+    is_sure: bool,
 }
 
 /// A client, its application and its connection.
@@ -79,7 +114,22 @@ pub(super) struct Device {
     ending: bool,
     /// By token: the number of the message.
     tokens: BTreeMap<u64, usize>,
-    has_will: bool,
+    pub(super) nature: Nature,
+    /// The last connection: ended at the earliest, known to both ends at the latest.
+    lost: Instant,
+    over: Instant,
+    /// Its end is stored: the broker said so by closing behind DISCONNECT.
+    is_over_stored: bool,
+    /// A CONNECT since was not answered: what it did nobody knows.
+    tried: bool,
+    /// When the connection that is now was begun.
+    since: Instant,
+    /// It comes back no sooner than this.
+    back: Instant,
+    /// The reason in the DISCONNECT that it sent, and when.
+    leaving: Option<(ReasonCode, Instant)>,
+    /// Wills that wait for their delay.
+    waiting_wills: Vec<WaitingWill>,
     /// CONNACK was received on this connection.
     accepted: bool,
     next_conn: u64,
@@ -98,13 +148,14 @@ fn number_in(payload: &[u8], prefix: u8) -> Option<usize> {
 }
 
 impl Device {
-    /// `lasts`: the Session Expiry Interval; 3.1.1 keeps its session for ever.
-    pub(super) fn new(number: usize, version: Version, lasts: u32, has_will: bool) -> Self {
+    pub(super) fn new(number: usize, nature: Nature) -> Self {
+        let Nature { version, lasts, will, .. } = nature;
         let name = format!("d{number}");
-        let will = has_will.then(|| WillMessage {
+        let will = will.map(|delay| WillMessage {
             topic: "w".to_owned(),
             payload: payload('w', number),
             qos: QoS::ExactlyOnce,
+            delay_interval: (delay > 0).then_some(delay),
             ..WillMessage::default()
         });
         let options = Options {
@@ -130,10 +181,26 @@ impl Device {
             asked: None,
             ending: false,
             tokens: BTreeMap::new(),
-            has_will,
+            nature,
+            lost: Instant(0),
+            over: Instant(0),
+            is_over_stored: true,
+            tried: false,
+            since: Instant(0),
+            back: Instant(0),
+            leaving: None,
+            waiting_wills: Vec::new(),
             accepted: false,
             next_conn: 0,
             found: BTreeMap::new(),
+        }
+    }
+
+    /// As the rest of the world calls what this client calls `topic`.
+    fn full(&self, topic: &str) -> String {
+        match topic.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+            Some((group, filter)) => format!("$share/{group}/{}{filter}", self.nature.mount),
+            None => format!("{}{topic}", self.nature.mount),
         }
     }
 
@@ -163,9 +230,14 @@ impl Device {
         )
     }
 
+    /// When it comes back, if it is away.
+    pub(super) fn away_until(&self, now: Instant) -> Option<Instant> {
+        (self.conn.is_none() && self.back > now).then_some(self.back)
+    }
+
     /// Wants a connection.
     pub(super) fn connect(&mut self, now: Instant, ledger: &mut Ledger) {
-        if self.conn.is_none() {
+        if self.conn.is_none() && self.away_until(now).is_none() {
             self.call(now, ledger, |client, sink| client.connect(sink));
         }
     }
@@ -179,13 +251,26 @@ impl Device {
             // Whether the broker has read the DISCONNECT nobody knows.
             self.ending = false;
             self.tasks.push_front(Task::EndSession);
-            self.count_will(ledger, 0);
+            self.will_left(now, false, ledger);
+        } else if let Some((reason, _)) = self.leaving.take() {
+            // By this reason it is published either way.
+            let is_sure = self.accepted && reason == ReasonCode::DisconnectWithWill;
+            self.will_left(now, is_sure, ledger);
         } else {
-            self.count_will(ledger, u32::from(self.accepted));
+            self.will_left(now, self.accepted, ledger);
         }
-        if !self.accepted && self.present == Present::No {
-            // The broker may have taken the CONNECT.
-            self.present = Present::Perhaps;
+        self.offline(now, ledger);
+        if !self.accepted {
+            self.tried = true;
+            if self.present == Present::No {
+                // The broker may have taken the CONNECT.
+                self.present = Present::Perhaps;
+            }
+            if self.may_have_expired(now) {
+                // And it may have begun another session by it.
+                ledger.session_over(self.number, Standing::Open);
+                self.present = Present::Perhaps;
+            }
         }
         self.closed = true;
         self.to_client.clear();
@@ -195,14 +280,69 @@ impl Device {
         self.call(now, ledger, |client, sink| client.handle(now, Input::TransportClosed, sink));
     }
 
-    fn count_will(&mut self, ledger: &mut Ledger, least: u32) {
-        if self.has_will {
-            // Somebody must be there to get it.
-            let heard = ledger.standing(0, "w") == Standing::Yes(QoS::ExactlyOnce);
-            let least = if heard { least } else { 0 };
+    /// The connection is over for the client.
+    fn offline(&mut self, now: Instant, ledger: &mut Ledger) {
+        ledger.unsure_of_qos_0(self.number);
+        if self.accepted {
+            // An unanswered CONNECT may have changed nothing: then what was before still holds.
+            self.lost = now;
+            self.tried = false;
+        }
+        self.is_over_stored = false;
+        self.over = Instant(u64::MAX);
+    }
+
+    /// Whether the session may have ended by its expiry if the client is back now.
+    fn may_have_expired(&self, now: Instant) -> bool {
+        self.expires_after(self.lost).is_some_and(|at| now >= at)
+    }
+
+    fn expires_after(&self, end: Instant) -> Option<Instant> {
+        let Nature { version, lasts, .. } = self.nature;
+        (version.is_v5() && lasts > 0).then(|| end.plus_secs(u64::from(lasts)))
+    }
+
+    /// When a will is due whose connection ended then.
+    fn will_due(&self, end: Instant) -> Instant {
+        let Nature { lasts, will, .. } = self.nature;
+        end.plus_secs(u64::from(will.unwrap_or(0).min(lasts)))
+    }
+
+    /// A connection with a will is over, by no goodbye that the broker is known to have read.
+    fn will_left(&mut self, now: Instant, is_sure: bool, ledger: &mut Ledger) {
+        let Some(delay) = self.nature.will else { return };
+        // Somebody must be there to get it.
+        let heard = ledger.standing(0, &self.full("w")) == Standing::Yes(QoS::ExactlyOnce);
+        let is_sure = is_sure && heard;
+        if delay.min(self.nature.lasts) == 0 {
             let will = ledger.wills.entry(self.number).or_default();
-            will.least += least;
+            will.least += u32::from(is_sure);
             will.most += 1;
+            return;
+        }
+        if !self.accepted {
+            // Whether this connection has cancelled those before nobody knows.
+            self.wills_before(now, ledger);
+        }
+        let over = Instant(u64::MAX);
+        let lost = if self.accepted { now } else { self.since };
+        self.waiting_wills.push(WaitingWill { lost, over, is_sure });
+    }
+
+    /// What became of wills that waited: the broker took the next connection between its
+    /// beginning and now, if it did.
+    fn wills_before(&mut self, now: Instant, ledger: &mut Ledger) {
+        for mut will in core::mem::take(&mut self.waiting_wills) {
+            let count = ledger.wills.entry(self.number).or_default();
+            let is_sure = will.is_sure && self.since > self.will_due(will.over);
+            count.least += u32::from(is_sure);
+            if is_sure || self.accepted {
+                // For an answered CONNECT has cancelled what was not due.
+                count.most += u32::from(is_sure || now >= self.will_due(will.lost));
+            } else {
+                will.is_sure = false;
+                self.waiting_wills.push(will);
+            }
         }
     }
 
@@ -213,15 +353,31 @@ impl Device {
             self.read(now, usize::MAX, ledger);
         }
         self.lose(now, ledger);
-        self.gone();
+        self.gone(now);
+    }
+
+    /// The broker starts: whose end was not stored counts as disconnected now.
+    pub(super) fn broker_starts(&mut self, now: Instant) {
+        if !self.is_over_stored {
+            self.all_over(now);
+        }
     }
 
     /// Both ends know that the connection is over.
-    pub(super) fn gone(&mut self) {
-        self.conn = None;
+    pub(super) fn gone(&mut self, now: Instant) {
+        if self.conn.take().is_some() && !self.is_over_stored {
+            self.all_over(now);
+        }
         (self.opened, self.closed, self.server_closed) = (false, false, false);
         self.to_server.clear();
         self.to_client.clear();
+    }
+
+    fn all_over(&mut self, now: Instant) {
+        self.over = now;
+        for will in &mut self.waiting_wills {
+            will.over = now;
+        }
     }
 
     /// Reads up to `most` bytes of what has come.
@@ -237,24 +393,42 @@ impl Device {
                 self.present = Present::No;
                 ledger.answered(self.number);
                 ledger.all_stand(self.number, Standing::No(ledger.step));
-                self.gone();
+                self.gone(now);
                 self.connect(now, ledger);
+            } else if let Some((reason, said)) = self.leaving.take() {
+                self.left(now, reason, said, ledger);
             } else {
                 self.lose(now, ledger);
-                self.gone();
+                self.gone(now);
             }
         }
+    }
+
+    /// The broker has closed behind DISCONNECT: the end of the connection is stored.
+    fn left(&mut self, now: Instant, reason: ReasonCode, said: Instant, ledger: &mut Ledger) {
+        ledger.answered(self.number);
+        if reason == ReasonCode::DisconnectWithWill {
+            self.will_left(said, true, ledger);
+        }
+        self.offline(said, ledger);
+        self.all_over(now);
+        self.is_over_stored = true;
+        self.gone(now);
     }
 
     /// Does the next thing, if it can be done now.
     pub(super) fn work(&mut self, now: Instant, ledger: &mut Ledger) {
         let Some(task) = self.tasks.front() else { return };
         let ready = self.client.is_connected() && self.asked.is_none() && !self.ending;
+        if self.leaving.is_some() {
+            return;
+        }
         let quiet = self.client.inflight() == 0 && self.client.queued().0 == 0;
         let may = match task {
             Task::Publish { .. } | Task::Retain { .. } => true,
             Task::Subscribe { .. } | Task::Unsubscribe { .. } | Task::Drop => ready,
-            Task::EndSession => ready && quiet,
+            Task::Away { says: None, .. } => ready,
+            Task::Away { .. } | Task::EndSession => ready && quiet,
         };
         if !may {
             return;
@@ -262,15 +436,28 @@ impl Device {
         let Some(task) = self.tasks.pop_front() else { return };
         ledger.step += 1;
         match task {
-            Task::Publish { topic, qos } => {
-                let number = ledger.publish(self.number, &topic, qos);
-                self.publish(now, &topic, qos, false, payload('m', number), number, ledger);
+            Task::Publish { topic, qos, expiry } => {
+                let number = ledger.publish(self.number, &self.full(&topic), qos, now, expiry);
+                let made = (number, payload('m', number));
+                self.publish(now, &topic, qos, false, made, expiry, ledger);
             }
-            Task::Retain { clears } => {
+            Task::Retain { clears, expiry } => {
                 let topic = format!("r/{}", self.number);
-                let number = ledger.retain(self.number, &topic, clears);
+                let number = ledger.retain(self.number, &self.full(&topic), clears, now, expiry);
                 let bytes = if clears { Vec::new() } else { payload('m', number) };
-                self.publish(now, &topic, QoS::AtLeastOnce, true, bytes, number, ledger);
+                self.publish(now, &topic, QoS::AtLeastOnce, true, (number, bytes), expiry, ledger);
+            }
+            Task::Away { seconds, says: None } => {
+                self.back = now.plus_secs(seconds);
+                self.lose(now, ledger);
+            }
+            Task::Away { seconds, says: Some(reason) } => {
+                self.back = now.plus_secs(seconds);
+                self.leaving = Some((reason, now));
+                if let Err(error) = self.client.disconnect(now, reason, None) {
+                    ledger.blame(format!("{}: {error:?}", self.name));
+                }
+                self.to_server.extend(self.client.take_output());
             }
             Task::Drop => self.lose(now, ledger),
             Task::EndSession => {
@@ -290,13 +477,13 @@ impl Device {
         let none = UserProperties::EMPTY;
         match &task {
             Task::Subscribe { filter, qos } => {
-                ledger.stands(self.number, filter, Standing::Open);
+                ledger.stands(self.number, &self.full(filter), Standing::Open);
                 let options = SubscriptionOptions::new(*qos);
                 let wanted = [SubscribeFilter { filter, options }];
                 let _ = self.client.subscribe(now, &wanted, None, none);
             }
             Task::Unsubscribe { filter } => {
-                ledger.stands(self.number, filter, Standing::Open);
+                ledger.stands(self.number, &self.full(filter), Standing::Open);
                 let _ = self.client.unsubscribe(now, &[filter], none);
             }
             _ => {}
@@ -312,17 +499,21 @@ impl Device {
         topic: &str,
         qos: QoS,
         retain: bool,
-        payload: Vec<u8>,
-        number: usize,
+        (number, payload): (usize, Vec<u8>),
+        expiry: Option<u32>,
         ledger: &mut Ledger,
     ) {
+        let properties = PublishProperties {
+            message_expiry_interval: expiry.filter(|_| self.nature.version.is_v5()),
+            ..PublishProperties::default()
+        };
         let packet = Publish {
             dup: false,
             qos,
             retain,
             topic,
             packet_id: None,
-            properties: PublishProperties::default(),
+            properties,
             payload: &payload,
         };
         match self.client.publish(now, &packet) {
@@ -352,6 +543,8 @@ impl Device {
         match told {
             Told::Open => {
                 self.next_conn += 1;
+                self.since = now;
+                ledger.comes(self.number);
                 self.conn = Some(self.number as u64 * 1_000_000 + self.next_conn);
                 (self.opened, self.closed, self.server_closed) = (false, false, false);
                 self.accepted = false;
@@ -362,12 +555,12 @@ impl Device {
                 });
             }
             Told::Close => self.closed = true,
-            Told::Connected(present) => self.connected(present, ledger),
+            Told::Connected(present) => self.connected(now, present, ledger),
             Told::Message { topic, payload, qos } => self.message(&topic, &payload, qos, ledger),
             Told::Published { token, taken } => {
                 if let Some(number) = self.tokens.get(&token).copied() {
                     if taken {
-                        ledger.acked(number);
+                        ledger.acked(number, now);
                     } else {
                         ledger.blame(format!("message {number} was refused"));
                     }
@@ -377,7 +570,7 @@ impl Device {
                 ledger.answered(self.number);
                 if let Some(Task::Subscribe { filter, qos }) = self.asked.take() {
                     if granted {
-                        ledger.stands(self.number, &filter, Standing::Yes(qos));
+                        ledger.stands(self.number, &self.full(&filter), Standing::Yes(qos));
                     } else {
                         ledger.blame(format!("{}: {filter} was refused", self.name));
                     }
@@ -386,7 +579,7 @@ impl Device {
             Told::Unsubscribed => {
                 ledger.answered(self.number);
                 if let Some(Task::Unsubscribe { filter }) = self.asked.take() {
-                    ledger.stands(self.number, &filter, Standing::No(ledger.step));
+                    ledger.stands(self.number, &self.full(&filter), Standing::No(ledger.step));
                 }
             }
             Told::Wrong(what) => ledger.blame(format!("{}: {what}", self.name)),
@@ -394,39 +587,44 @@ impl Device {
         }
     }
 
-    fn connected(&mut self, present: bool, ledger: &mut Ledger) {
+    fn connected(&mut self, now: Instant, present: bool, ledger: &mut Ledger) {
         self.accepted = true;
         ledger.answered(self.number);
+        self.wills_before(now, ledger);
+        let may_be_gone = self.may_have_expired(now);
+        // If nothing else has begun a session since.
+        let must_be_gone =
+            !self.tried && self.expires_after(self.over).is_some_and(|at| self.since > at);
         let wrong = match self.present {
-            Present::Yes => !present,
+            Present::Yes => !present && !may_be_gone || present && must_be_gone,
             Present::No => present,
             Present::Perhaps => false,
         };
         if wrong {
             ledger.blame(format!(
-                "{}: Session Present {present}, though {:?} was promised",
-                self.name, self.present
+                "{}: Session Present {present}, though {:?} was promised (lost {:?}, over {:?}, \
+                 back {:?}, now {now:?})",
+                self.name, self.present, self.lost, self.over, self.since
             ));
         }
         if !present {
-            ledger.all_stand(self.number, Standing::No(ledger.step));
+            ledger.session_over(self.number, Standing::No(ledger.step));
         }
-        let lasts = self.client.options().session_expiry_interval.unwrap_or(0) > 0;
-        self.present = if lasts || !self.client.options().version.is_v5() {
-            Present::Yes
-        } else {
-            Present::Perhaps
-        };
+        self.tried = false;
+        let lasts = self.nature.lasts > 0 || !self.nature.version.is_v5();
+        self.present = if lasts { Present::Yes } else { Present::Perhaps };
     }
 
     fn message(&mut self, topic: &str, payload: &[u8], qos: QoS, ledger: &mut Ledger) {
         if let Some(of) = number_in(payload, b'w') {
             ledger.will_received(of);
         } else if let Some(number) = number_in(payload, b'm') {
-            if topic.starts_with("r/") {
-                self.found.insert(topic.to_owned(), number);
+            let topic = self.full(topic);
+            if topic.contains("r/") {
+                self.found.insert(topic, number);
             } else {
-                ledger.received(self.number, number, topic, qos);
+                let away = (self.over, self.since);
+                ledger.received((self.number, away), number, &topic, qos);
             }
         }
     }

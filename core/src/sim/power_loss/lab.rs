@@ -20,6 +20,10 @@ use std::collections::VecDeque;
 
 /// Wall clock at the start of a world.
 const WALL: u64 = 1_767_225_600_000;
+/// What the second listener puts before topics.
+pub(super) const MOUNT: &str = "m/";
+/// Seconds that may pass at once.
+pub(super) const JUMPS: [u64; 4] = [5, 30, 90, 250];
 /// A start of a process: so long after the power came back.
 const START_MS: u64 = 20;
 
@@ -33,6 +37,21 @@ pub(super) struct Shore {
     pub(super) sabotage: Option<Sabotage>,
     /// Bytes of a segment of the journal.
     pub(super) segment: u64,
+    /// Whether messages of QoS 0 wait for sessions.
+    pub(super) queues_qos_0: bool,
+}
+
+impl Shore {
+    /// Time passes in which nothing happens.
+    pub(super) fn wait(&mut self, seconds: u64) {
+        self.now = self.now.plus_secs(seconds);
+    }
+
+    /// Tells the ledger who is not there.
+    fn note_away(&mut self) {
+        let gone = self.devices.iter().filter(|one| one.conn.is_none());
+        self.ledger.away = gone.map(|one| one.number).collect();
+    }
 }
 
 /// Somebody's state while the disk worked, and the disk after each of its operations then.
@@ -50,15 +69,18 @@ pub(super) struct Broker {
     late: Vec<(u16, Batch)>,
 }
 
-fn config(shards: u16) -> Config {
+fn config(shards: u16, queue_qos0_messages: bool) -> Config {
     let broker = BrokerConfig {
+        queue_qos0_messages,
         sys_interval_secs: 0,
         persistence: true,
         connect_timeout_secs: 0,
         packet_timeout_secs: 0,
         ..BrokerConfig::default()
     };
-    Config { shards, ..Config::single(broker, vec![ListenerConfig::default()]) }
+    let mount_point = Some(MOUNT.to_owned());
+    let mounted = ListenerConfig { mount_point, ..ListenerConfig::default() };
+    Config { shards, ..Config::single(broker, vec![ListenerConfig::default(), mounted]) }
 }
 
 impl Broker {
@@ -66,6 +88,9 @@ impl Broker {
     /// in the middle of this could happen.
     pub(super) fn start(disk: SimDisk, shards: u16, shore: &mut Shore) -> Result<Self, String> {
         shore.now = shore.now.plus_millis(START_MS);
+        for device in &mut shore.devices {
+            device.broker_starts(shore.now);
+        }
         let of_files = shore.sabotage == Some(Sabotage::SyncLeftOut);
         let mut tap = Tap::new(disk, Lies { of_files, of_names: false });
         let loaded = load::<_, Box<[u8]>>(&mut tap, &mut |_, body| body.into());
@@ -79,7 +104,8 @@ impl Broker {
         let layout = Layout { segment: shore.segment, ready: 1, seed, epoch: image.epoch + 1 };
         let writer = Writer::open(tap, &scanned, layout).map_err(|error| error.to_string())?;
         let wall = WallClock(WALL + shore.now.0 / 1000);
-        let recovered = recover(&mut image, &config(shards), seed, shore.now, wall, |_| ());
+        let recovered =
+            recover(&mut image, &config(shards, shore.queues_qos_0), seed, shore.now, wall, |_| ());
         let recovered = recovered.map_err(|error| error.to_string())?;
         for (shard, engine) in image.shards.iter().zip(&recovered.engines) {
             let held = engine.image();
@@ -205,7 +231,7 @@ impl Broker {
             {
                 device.server_closed = true;
                 if device.closed {
-                    device.gone();
+                    device.gone(now);
                 }
             }
         }
@@ -251,6 +277,12 @@ impl Broker {
     /// Any one thing happens.
     pub(super) fn step(&mut self, shore: &mut Shore) {
         let device = usize::try_from(shore.rng.below(shore.devices.len() as u64)).unwrap_or(0);
+        shore.note_away();
+        if shore.rng.chance(15) && self.inboxes.iter().all(VecDeque::is_empty) {
+            // What is on its way between shards takes no such time.
+            let seconds = *shore.rng.pick(&JUMPS).unwrap_or(&1);
+            return shore.wait(seconds);
+        }
         match shore.rng.below(10) {
             0..4 => {
                 let node = usize::try_from(shore.rng.below(self.shards() as u64)).unwrap_or(0);
@@ -272,7 +304,12 @@ impl Broker {
 
     /// Everything in motion goes its way; `false` if somebody is never content.
     pub(super) fn settle(&mut self, shore: &mut Shore) -> bool {
-        for _ in 0..400 {
+        for round in 0..400 {
+            shore.note_away();
+            if round % 40 == 39 {
+                let back = shore.devices.iter().filter_map(|one| one.away_until(shore.now)).max();
+                shore.now = back.unwrap_or(shore.now);
+            }
             for node in 0..self.shards() {
                 self.turn(node, shore);
             }
@@ -317,13 +354,13 @@ fn serve(engine: &mut Engine<()>, now: Instant, device: &mut Device, effects: &m
     let conn = ConnectionId(number);
     if !device.opened {
         device.opened = true;
-        let (peer, identity) = (Peer::Local, None);
-        let input = Input::Opened { conn, peer, listener: 0, identity, accepted: now };
+        let (peer, identity, listener) = (Peer::Local, None, device.nature.listener);
+        let input = Input::Opened { conn, peer, listener, identity, accepted: now };
         engine.handle(now, input, effects);
     }
     if device.server_closed {
         if device.closed {
-            device.gone();
+            device.gone(now);
         }
         return;
     }
@@ -333,6 +370,6 @@ fn serve(engine: &mut Engine<()>, now: Instant, device: &mut Device, effects: &m
     }
     if device.closed {
         engine.handle(now, Input::Closed { conn, cause: TransportEnd::Broken }, effects);
-        device.gone();
+        device.gone(now);
     }
 }

@@ -10,11 +10,11 @@ mod ledger;
 mod tap;
 
 use super::{Keep, SimDisk};
-use crate::packet::{QoS, Version};
+use crate::packet::{QoS, ReasonCode, Version};
 use crate::rng::Rng;
 use crate::time::Instant;
-use device::{Device, Task};
-use lab::{Broker, Shore};
+use device::{Device, Nature, Task};
+use lab::{Broker, JUMPS, MOUNT, Shore};
 use ledger::{GROUP, GROUP_TOPIC, Ledger};
 
 /// Shards of the broker, start by start.
@@ -108,24 +108,7 @@ impl Sweep {
 
     fn run(&mut self, sabotage: Option<Sabotage>) -> Verdict {
         let starts = *self.plan.pick(&STARTS).unwrap_or(&STARTS[0]);
-        let mut shore = Shore {
-            now: Instant(2_000_000),
-            devices: vec![
-                Device::new(0, Version::V5, LASTS, false),
-                Device::new(1, Version::V5, LASTS, true),
-                Device::new(2, Version::V4, LASTS, false),
-                Device::new(3, Version::V5, 0, true),
-            ],
-            ledger: Ledger::default(),
-            rng: Rng::new(self.plan.next_u64()),
-            sabotage,
-            segment: *self.plan.pick(&SEGMENTS).unwrap_or(&SEGMENTS[0]),
-        };
-        for (filter, qos) in [("w", 2), ("t/0", 2), ("t/1", 1), ("t/2", 2), (GROUP, 2)] {
-            let qos = QoS::from_bits(qos).unwrap_or_default();
-            let task = Task::Subscribe { filter: filter.to_owned(), qos };
-            shore.devices[0].tasks.push_back(task);
-        }
+        let mut shore = self.draw_shore(sabotage);
         let mut disk = SimDisk::new();
         for shards in starts {
             let before = shore.clone();
@@ -149,8 +132,47 @@ impl Sweep {
             let keep = self.draw_keep(&broker.disk());
             disk = broker.disk().after_crash(keep, &mut self.plan);
             lose_power(&mut shore, self.plan.chance(500));
+            self.wait_for_power(&mut shore);
         }
         Ok(())
+    }
+
+    fn draw_shore(&mut self, sabotage: Option<Sabotage>) -> Shore {
+        let plain = |version| Nature::new(version, LASTS);
+        // Its session may end while it is away, and its will waits.
+        let passing = Nature {
+            lasts: *self.plan.pick(&[40, 150, LASTS]).unwrap_or(&LASTS),
+            will: Some(*self.plan.pick(&[20, 100, 300]).unwrap_or(&20)),
+            listener: 1,
+            mount: MOUNT,
+            ..plain(Version::V5)
+        };
+        let natures = [
+            plain(Version::V5),
+            Nature { will: Some(0), ..plain(Version::V5) },
+            plain(Version::V4),
+            Nature { will: Some(0), ..Nature::new(Version::V5, 0) },
+            passing,
+        ];
+        let queues_qos_0 = self.plan.chance(500);
+        let mut shore = Shore {
+            now: Instant(2_000_000),
+            devices: (0..).zip(natures).map(|(number, it)| Device::new(number, it)).collect(),
+            ledger: Ledger::default(),
+            rng: Rng::new(self.plan.next_u64()),
+            sabotage,
+            segment: *self.plan.pick(&SEGMENTS).unwrap_or(&SEGMENTS[0]),
+            queues_qos_0,
+        };
+        shore.ledger.queues_qos_0 = queues_qos_0;
+        let first =
+            [("w", 2), ("m/w", 2), ("t/0", 2), ("t/1", 1), ("m/t/2", 2), ("t/2", 2), (GROUP, 2)];
+        for (filter, qos) in first {
+            let qos = QoS::from_bits(qos).unwrap_or_default();
+            let task = Task::Subscribe { filter: filter.to_owned(), qos };
+            shore.devices[0].tasks.push_back(task);
+        }
+        shore
     }
 
     /// The power goes at each instant since the last time, in every way. `shore` is as it was
@@ -176,6 +198,12 @@ impl Sweep {
         Ok(())
     }
 
+    fn wait_for_power(&mut self, shore: &mut Shore) {
+        if self.plan.chance(300) {
+            shore.wait(*self.plan.pick(&JUMPS).unwrap_or(&1));
+        }
+    }
+
     fn draw_keep(&mut self, disk: &SimDisk) -> Keep {
         let count = disk.unsynced();
         match self.plan.below(5) {
@@ -193,6 +221,7 @@ impl Sweep {
         let mut shore = shore.clone();
         shore.rng = Rng::new(self.plan.next_u64());
         lose_power(&mut shore, self.plan.chance(600));
+        self.wait_for_power(&mut shore);
         for device in &mut shore.devices {
             device.tasks.retain(|task| matches!(task, Task::Subscribe { .. }));
         }
@@ -231,21 +260,36 @@ impl Sweep {
     fn draw_task(&mut self, client: usize) -> Task {
         let topic =
             (*self.plan.pick(&["t/0", "t/1", "t/2", GROUP_TOPIC]).unwrap_or(&"t/0")).to_owned();
-        // A client that keeps no session may publish once more what it does not know the end of.
-        let most = if client == 3 { 1 } else { 2 };
+        // A client whose session may end may publish once more what it does not know the end of.
+        let most = if client >= 3 { 1 } else { 2 };
         let qos = QoS::from_bits(u8::try_from(self.plan.between(0, most)).unwrap_or(0));
         let qos = qos.unwrap_or_default();
+        let topic = if client == 4 && topic == GROUP_TOPIC { "t/2".to_owned() } else { topic };
         let filter = if topic == GROUP_TOPIC { GROUP.to_owned() } else { topic.clone() };
-        let asked = if self.plan.chance(500) { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
-        let asked = if filter == GROUP { QoS::ExactlyOnce } else { asked };
+        let asked = QoS::from_bits(u8::try_from(self.plan.between(0, 2)).unwrap_or(0));
+        let asked = if filter == GROUP { QoS::ExactlyOnce } else { asked.unwrap_or_default() };
+        let expires = client != 2 && self.plan.chance(250);
+        let expiry = expires.then(|| *self.plan.pick(&[10, 60, 1000]).unwrap_or(&60));
+        let subscribes = matches!(client, 1 | 2 | 4);
         match self.plan.below(100) {
-            62..72 => Task::Retain { clears: self.plan.chance(400) },
-            72..82 if client == 1 || client == 2 => Task::Subscribe { filter, qos: asked },
-            82..89 if client == 1 || client == 2 => Task::Unsubscribe { filter },
-            89..95 => Task::Drop,
-            95..98 if client == 1 => Task::EndSession,
-            _ => Task::Publish { topic, qos },
+            62..70 => Task::Retain { clears: self.plan.chance(400), expiry },
+            70..80 if subscribes => Task::Subscribe { filter, qos: asked },
+            80..86 if subscribes => Task::Unsubscribe { filter },
+            86..90 => Task::Drop,
+            90..96 if client != 3 => self.draw_away(client),
+            96..98 if client == 1 => Task::EndSession,
+            _ => Task::Publish { topic, qos, expiry },
         }
+    }
+
+    fn draw_away(&mut self, client: usize) -> Task {
+        let seconds = *self.plan.pick(&JUMPS).unwrap_or(&1);
+        let says = match self.plan.below(3) {
+            0 => None,
+            1 if client != 2 => Some(ReasonCode::DisconnectWithWill),
+            _ => Some(ReasonCode::Success),
+        };
+        Task::Away { seconds, says }
     }
 }
 
@@ -265,15 +309,17 @@ fn finish(broker: &mut Broker, shore: &mut Shore) {
             shore.devices.iter().map(|one| format!("{}: {}", one.name, one.state())).collect();
         return shore.ledger.blame(format!("no rest: {}", states.join("; ")));
     }
-    let mut probe = Device::new(9, Version::V5, 0, false);
-    let task = Task::Subscribe { filter: "r/#".to_owned(), qos: QoS::AtMostOnce };
-    probe.tasks.push_back(task);
+    let mut probe = Device::new(9, Nature::new(Version::V5, 0));
+    for filter in ["r/#", "m/r/#"] {
+        let task = Task::Subscribe { filter: filter.to_owned(), qos: QoS::AtMostOnce };
+        probe.tasks.push_back(task);
+    }
     shore.devices.push(probe);
     if !broker.settle(shore) {
         return shore.ledger.blame("the probe never comes to rest".to_owned());
     }
     if let Some(probe) = shore.devices.pop() {
-        shore.ledger.probe(&probe.found);
+        shore.ledger.probe(&probe.found, shore.now);
     }
-    shore.ledger.finish();
+    shore.ledger.finish(shore.now);
 }
