@@ -122,6 +122,8 @@ pub(super) struct Device {
     is_over_stored: bool,
     /// A CONNECT since was not answered: what it did nobody knows.
     tried: bool,
+    /// It asks for a new session.
+    clean: bool,
     /// When the connection that is now was begun.
     since: Instant,
     /// It comes back no sooner than this.
@@ -186,6 +188,7 @@ impl Device {
             over: Instant(0),
             is_over_stored: true,
             tried: false,
+            clean: false,
             since: Instant(0),
             back: Instant(0),
             leaving: None,
@@ -247,28 +250,25 @@ impl Device {
         if self.conn.is_none() || self.closed {
             return;
         }
+        // The broker may have read the DISCONNECT and ended the connection then.
+        let lost = self.leaving.map_or(now, |(_, said)| said);
         if self.ending {
             // Whether the broker has read the DISCONNECT nobody knows.
             self.ending = false;
             self.tasks.push_front(Task::EndSession);
-            self.will_left(now, false, ledger);
+            self.will_left(lost, now, false, ledger);
         } else if let Some((reason, _)) = self.leaving.take() {
             // By this reason it is published either way.
             let is_sure = self.accepted && reason == ReasonCode::DisconnectWithWill;
-            self.will_left(now, is_sure, ledger);
+            self.will_left(lost, now, is_sure, ledger);
         } else {
-            self.will_left(now, self.accepted, ledger);
+            self.will_left(lost, now, self.accepted, ledger);
         }
-        self.offline(now, ledger);
+        self.offline(lost, ledger);
         if !self.accepted {
             self.tried = true;
             if self.present == Present::No {
                 // The broker may have taken the CONNECT.
-                self.present = Present::Perhaps;
-            }
-            if self.may_have_expired(now) {
-                // And it may have begun another session by it.
-                ledger.session_over(self.number, Standing::Open);
                 self.present = Present::Perhaps;
             }
         }
@@ -278,14 +278,26 @@ impl Device {
             self.tasks.push_front(task);
         }
         self.call(now, ledger, |client, sink| client.handle(now, Input::TransportClosed, sink));
+        if !self.accepted && self.may_have_expired(now) {
+            // And it may have begun another session by that, which the client could not tell from
+            // the old one: it begins anew.
+            ledger.session_over(self.number, Standing::Open);
+            let options = self.client.options().clone();
+            let options = Options { clean_start: CleanStart::First, ..options };
+            self.client = Client::new(options, self.number as u64);
+            self.tokens.clear();
+            self.asked = None;
+            self.present = Present::No;
+            self.clean = true;
+        }
     }
 
     /// The connection is over for the client.
-    fn offline(&mut self, now: Instant, ledger: &mut Ledger) {
+    fn offline(&mut self, lost: Instant, ledger: &mut Ledger) {
         ledger.unsure_of_qos_0(self.number);
         if self.accepted {
             // An unanswered CONNECT may have changed nothing: then what was before still holds.
-            self.lost = now;
+            self.lost = lost;
             self.tried = false;
         }
         self.is_over_stored = false;
@@ -309,7 +321,7 @@ impl Device {
     }
 
     /// A connection with a will is over, by no goodbye that the broker is known to have read.
-    fn will_left(&mut self, now: Instant, is_sure: bool, ledger: &mut Ledger) {
+    fn will_left(&mut self, lost: Instant, now: Instant, is_sure: bool, ledger: &mut Ledger) {
         let Some(delay) = self.nature.will else { return };
         // Somebody must be there to get it.
         let heard = ledger.standing(0, &self.full("w")) == Standing::Yes(QoS::ExactlyOnce);
@@ -325,7 +337,7 @@ impl Device {
             self.wills_before(now, ledger);
         }
         let over = Instant(u64::MAX);
-        let lost = if self.accepted { now } else { self.since };
+        let lost = if self.accepted { lost } else { self.since };
         self.waiting_wills.push(WaitingWill { lost, over, is_sure });
     }
 
@@ -338,7 +350,9 @@ impl Device {
             count.least += u32::from(is_sure);
             if is_sure || self.accepted {
                 // For an answered CONNECT has cancelled what was not due.
-                count.most += u32::from(is_sure || now >= self.will_due(will.lost));
+                // And if it asked for a new session, what was not due came with the end of the old.
+                let may = is_sure || self.clean || now >= self.will_due(will.lost);
+                count.most += u32::from(may);
             } else {
                 will.is_sure = false;
                 self.waiting_wills.push(will);
@@ -408,7 +422,7 @@ impl Device {
     fn left(&mut self, now: Instant, reason: ReasonCode, said: Instant, ledger: &mut Ledger) {
         ledger.answered(self.number);
         if reason == ReasonCode::DisconnectWithWill {
-            self.will_left(said, true, ledger);
+            self.will_left(said, now, true, ledger);
         }
         self.offline(said, ledger);
         self.all_over(now);
@@ -428,7 +442,8 @@ impl Device {
             Task::Publish { .. } | Task::Retain { .. } => true,
             Task::Subscribe { .. } | Task::Unsubscribe { .. } | Task::Drop => ready,
             Task::Away { says: None, .. } => ready,
-            Task::Away { .. } | Task::EndSession => ready && quiet,
+            Task::Away { .. } => ready && quiet,
+            Task::EndSession => ready && quiet && self.client.held() == 0,
         };
         if !may {
             return;
@@ -610,7 +625,7 @@ impl Device {
         if !present {
             ledger.session_over(self.number, Standing::No(ledger.step));
         }
-        self.tried = false;
+        (self.tried, self.clean) = (false, false);
         let lasts = self.nature.lasts > 0 || !self.nature.version.is_v5();
         self.present = if lasts { Present::Yes } else { Present::Perhaps };
     }

@@ -103,7 +103,8 @@ impl Broker {
         let seed = shore.rng.next_u64();
         let layout = Layout { segment: shore.segment, ready: 1, seed, epoch: image.epoch + 1 };
         let writer = Writer::open(tap, &scanned, layout).map_err(|error| error.to_string())?;
-        let wall = WallClock(WALL + shore.now.0 / 1000);
+        let stands = shore.sabotage == Some(Sabotage::ClockStoodStill);
+        let wall = WallClock(WALL + if stands { 0 } else { shore.now.0 / 1000 });
         let recovered =
             recover(&mut image, &config(shards, shore.queues_qos_0), seed, shore.now, wall, |_| ());
         let recovered = recovered.map_err(|error| error.to_string())?;

@@ -43,17 +43,20 @@ pub enum Sabotage {
     FoldedNotSynced,
     /// What was folded is removed before the base that stands for it has its name on the disk.
     FoldedNotNamed,
+    /// A start takes it that no time has passed.
+    ClockStoodStill,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SyncLeftOut,
         Self::AcknowledgedEarly,
         Self::MarkIgnored,
         Self::StartNotWaitedFor,
         Self::FoldedNotSynced,
         Self::FoldedNotNamed,
+        Self::ClockStoodStill,
     ];
 }
 
