@@ -3,7 +3,7 @@
 mod sim_support;
 
 use halyard_core::engine::{AdminCommand, AdminRefusal, AdminReply, DiskState};
-use halyard_core::packet::{Packet, Publish};
+use halyard_core::packet::{Connect, Packet, Publish};
 use sim_support::*;
 
 fn kept_world() -> halyard_core::sim::World {
@@ -30,10 +30,7 @@ fn publishers_are_told_and_what_is_known_goes_on() {
     assert!(lines.contains("PUBREC"), "{lines}");
     let lines = talk(&mut world, "four", &[pubrel(9)]).join(" ");
     assert!(lines.contains("PUBCOMP"), "{lines}");
-    // What 3.1.1 has no word for ends the connection, without an acknowledgement.
-    let lines = talk(&mut world, "four", &[say_publish("t", "x", Q1, 10)]).join(" ");
-    assert!(!lines.contains("PUBACK") && world.raw("four").is_closed(), "{lines}");
-    assert_eq!(world.stats().drops.store_full, 3);
+    assert_eq!(world.stats().drops.store_full, 2);
     world.disk(DiskState::Room);
     let lines = talk(&mut world, "five", &[say_publish("t", "x", Q1, 5)]).join(" ");
     assert!(lines.contains("PUBACK") && !lines.contains("97"), "{lines}");
@@ -55,6 +52,72 @@ fn what_an_administrator_publishes_is_refused_as_anybodys_is() {
         let is_refused = matches!(reply, Some(AdminReply::Refused(AdminRefusal::StoreFull)));
         assert_eq!(is_refused, refused, "{qos:?} {retain}: {reply:?}");
     }
+    check(&world);
+}
+
+#[test]
+fn a_publisher_of_3_1_1_is_not_read_until_there_is_room() {
+    let mut world = kept_world();
+    world.disk(DiskState::Full);
+    // What is behind the PUBLISH waits with it, in order.
+    let packets = [say_publish("t", "x", Q1, 10), Packet::Pingreq];
+    let lines = talk(&mut world, "four", &packets).join(" ");
+    assert_eq!(lines, "");
+    let lines = talk(&mut world, "four", &[say_publish("t", "y", Q2, 11)]).join(" ");
+    assert_eq!(lines, "");
+    world.run_for_ms(100_000);
+    assert!(!world.raw("four").is_closed());
+    world.disk(DiskState::Room);
+    let lines = talk(&mut world, "four", &[]).join(" ");
+    let order = ["PUBACK", "PINGRESP", "PUBREC"].map(|packet| lines.find(packet).expect(&lines));
+    assert!(order.is_sorted(), "{lines}");
+    let lines = talk(&mut world, "four", &[Packet::Pingreq]).join(" ");
+    assert!(lines.contains("PINGRESP"), "{lines}");
+    assert_eq!(world.stats().drops.store_full, 0);
+    check(&world);
+}
+
+#[test]
+fn a_publisher_of_3_1_1_that_has_waited_long_is_closed_unanswered() {
+    let mut world = kept_world();
+    world.disk(DiskState::Full);
+    let lines = talk(&mut world, "four", &[say_publish("t", "x", Q1, 10)]).join(" ");
+    assert_eq!(lines, "");
+    world.run_for_ms(121_000);
+    assert!(world.raw("four").is_closed());
+    assert_eq!(world.stats().drops.store_full, 1);
+    // And it does not come back to life.
+    world.disk(DiskState::Room);
+    assert_eq!(talk(&mut world, "five", &[]).join(" "), "");
+    check(&world);
+}
+
+#[test]
+fn what_leaves_no_trace_on_the_disk_is_taken() {
+    let mut world = world_with(|broker| {
+        broker.persistence = true;
+        broker.queue_qos0_messages = true;
+    });
+    enter(&mut world, "kept", connect("kept", V5, Some(1000)));
+    talk(&mut world, "kept", &[subscribe(1, &[("kept/#", Q1)])]);
+    for (name, version) in [("five", V5), ("four", V4)] {
+        enter(&mut world, name, Connect { clean_start: true, ..connect(name, version, None) });
+        talk(&mut world, name, &[subscribe(1, &[("live", Q2)])]);
+    }
+    world.disk(DiskState::Full);
+    for (name, qos) in [("five", Q1), ("five", Q2), ("four", Q1), ("four", Q2)] {
+        let lines = talk(&mut world, name, &[say_publish("live", "x", qos, 5)]).join(" ");
+        let answered = lines.contains("PUBACK") || lines.contains("PUBREC");
+        assert!(answered && !lines.contains("97"), "{name} {qos:?}: {lines}");
+        talk(&mut world, name, &[pubrel(5)]);
+    }
+    let lines = talk(&mut world, "five", &[say_publish("kept/1", "x", Q1, 6)]).join(" ");
+    assert!(lines.contains("97"), "{lines}");
+    // QoS 0 waits for nobody now.
+    world.raw("kept").close();
+    world.run_until_idle();
+    talk(&mut world, "five", &[say_publish("kept/1", "x", Q0, 0)]);
+    assert_eq!(world.stats().drops.offline, 1);
     check(&world);
 }
 

@@ -279,7 +279,8 @@ impl Broker {
         stored: &mut Option<Arc<Message>>,
         outlet: &mut impl Outlet,
     ) {
-        if qos == QoS::AtMostOnce && !self.config.broker.queue_qos0_messages {
+        let waits = self.config.broker.queue_qos0_messages && !self.durable.is_full();
+        if qos == QoS::AtMostOnce && !waits {
             self.stats.drops.offline += 1;
             if let Some(session) = self.sessions.get(target.session.slot) {
                 observe(outlet, session, topic, qos, Outcome::Offline);

@@ -3,38 +3,36 @@
 //! acknowledgements, releases and session ends, for which the store keeps a reserve.
 
 use super::connect::Refusal;
-use super::{Broker, Outlet, Violation};
+use super::link::KEPT;
+use super::{Broker, Outlet, Subscriber};
 use crate::packet::{Ack, Connect, Packet, PacketId, Publish, QoS, ReasonCode};
 use crate::session::SessionKey;
-
-const FULL: Violation = Violation::new(
-    ReasonCode::QuotaExceeded,
-    "the disk of the store is full, which 3.x cannot be told in PUBACK",
-);
+use std::borrow::Cow;
 
 impl Broker {
-    /// Whether a PUBLISH is answered here, because nothing new can be stored: 5.0 is told 0x97, 3.x
-    /// has no word for it and is closed, so that it keeps the message. A QoS 2 identifier that is
-    /// known goes on.
+    /// Whether a PUBLISH is of a kind that cannot be answered now: the disk is full, the message
+    /// needs it, and 3.x has no word for that. It is not read until there is room again.
+    #[inline]
+    pub(crate) fn waits_for_room(&self, key: SessionKey, publish: &Publish<'_>) -> bool {
+        self.durable.is_full()
+            && publish.packet_id.is_some()
+            && self.session(key).is_some_and(|session| !session.version.is_v5())
+            && self.needs_disk(key, publish)
+    }
+
+    /// Whether a PUBLISH has been answered here, because nothing new can be stored: 5.0 is told
+    /// 0x97. A QoS 2 identifier that is known goes on, and so does what leaves no trace on the disk.
     pub(super) fn refuse_as_full(
         &mut self,
         key: SessionKey,
         publish: &Publish<'_>,
         outlet: &mut impl Outlet,
-    ) -> Result<bool, Violation> {
-        if !self.is_full_for_publish(publish.qos, publish.retain) {
-            return Ok(false);
-        }
-        let Some(session) = self.session(key) else { return Ok(false) };
-        let (v5, known) = (session.version.is_v5(), |id: PacketId| session.incoming.holds(id));
-        if publish.qos == QoS::ExactlyOnce && publish.packet_id.is_some_and(known) {
-            return Ok(false);
+    ) -> bool {
+        if !self.durable.is_full() || !self.needs_disk(key, publish) {
+            return false;
         }
         self.stats.drops.store_full += 1;
-        let Some(id) = publish.packet_id else { return Ok(true) };
-        if !v5 {
-            return Err(FULL);
-        }
+        let Some(id) = publish.packet_id else { return true };
         let ack = Ack::new(id, ReasonCode::QuotaExceeded);
         let answer = match publish.qos {
             QoS::ExactlyOnce => Packet::Pubrec(ack),
@@ -43,7 +41,40 @@ impl Broker {
         if let Some(slot) = self.connection_of(key) {
             outlet.send(slot, &answer);
         }
-        Ok(true)
+        true
+    }
+
+    /// Whether a message has to be written down: it is retained, its identifier must be remembered,
+    /// or somebody may get it whose Session outlives the process. Looked up only on a full disk.
+    fn needs_disk(&self, key: SessionKey, publish: &Publish<'_>) -> bool {
+        if publish.qos == QoS::AtMostOnce {
+            return publish.retain;
+        }
+        let Some(session) = self.session(key) else { return false };
+        if publish.qos == QoS::ExactlyOnce {
+            let known = |id: PacketId| session.incoming.holds(id);
+            if publish.packet_id.is_some_and(known) {
+                return false;
+            }
+            if session.recorded.number > 0 {
+                return true;
+            }
+        }
+        let topic = match &session.mount {
+            None => Cow::Borrowed(publish.topic),
+            Some(mount) => Cow::Owned([mount, publish.topic].concat()),
+        };
+        let mut needs = publish.retain;
+        self.tree.for_each_match(&topic, |subscriber, grant| {
+            needs |= match subscriber {
+                Subscriber::Session(to) => {
+                    self.session(to).is_some_and(|session| session.recorded.number > 0)
+                }
+                Subscriber::Group(_) => true,
+                Subscriber::Peer(_) => grant.identifier == KEPT,
+            };
+        });
+        needs
     }
 
     /// Whether a message of this kind, which may have to be stored, is not taken.

@@ -38,7 +38,7 @@ impl Broker {
     ) -> Result<(), Violation> {
         self.count_received(publish);
         self.check_publish(key, publish)?;
-        if self.refuse_as_full(key, publish, outlet)? {
+        if self.refuse_as_full(key, publish, outlet) {
             return Ok(());
         }
         let Some(id) = publish.packet_id else {

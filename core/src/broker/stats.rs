@@ -86,7 +86,7 @@ counters! {
         over_size_limit: Counter,
         /// Over `max_retained_messages` or `max_retained_bytes`.
         retained_quota: Counter,
-        /// The disk of the store had no room: a 5.0 publisher was told 0x97, a 3.x one closed.
+        /// The disk of the store had no room: a 5.0 publisher was told 0x97, a 3.x one closed in the end.
         store_full: Counter,
         /// Its Session ended while the message waited.
         session_ended: Counter,

@@ -31,6 +31,29 @@ pub(crate) enum Phase {
     Connected(SessionKey),
 }
 
+/// What a client sent that cannot be answered while the disk is full.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unread {
+    /// Since when it waits.
+    pub(crate) since: Instant,
+    /// A PUBLISH, and what has come behind it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl State for Unread {
+    fn save(&self, to: &mut dyn Sink) {
+        self.since.save(to);
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).save(to);
+        to.payload(&self.bytes);
+    }
+
+    fn load(from: &mut Source<'_>) -> Result<Self, RestoreError> {
+        let since = State::load(from)?;
+        let len = from.len("unread bytes")?;
+        Ok(Self { since, bytes: from.take(len, "unread bytes")?.to_vec() })
+    }
+}
+
 /// A network connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
@@ -61,6 +84,8 @@ pub(crate) struct Connection {
     pub(crate) timer: Option<Instant>,
     /// Since when its backlog is above the high mark, and so it is not read.
     pub(crate) blocked_since: Option<Instant>,
+    /// What it is not read for while the disk of the store is full.
+    pub(crate) unread: Option<Box<Unread>>,
     /// Since when it is not read because a link lacks credit.
     pub(crate) held_since: Option<Instant>,
     /// Its rates; only kept where there are limits.
@@ -105,6 +130,7 @@ impl Connection {
             keep_alive: 0,
             timer: None,
             blocked_since: None,
+            unread: None,
             held_since: None,
             throttle: None,
             pending: None,
@@ -137,6 +163,7 @@ impl Connection {
     pub(crate) fn is_paused(&self) -> bool {
         self.blocked_since.is_some()
             || self.held_since.is_some()
+            || self.unread.is_some()
             || self.throttled().is_some()
             || self.awaits_verdict()
     }
@@ -172,6 +199,7 @@ impl Connection {
             + self.output.len()
             + self.aliases_in.footprint()
             + self.aliases_out.footprint()
+            + self.unread.as_ref().map_or(0, |unread| unread.bytes.len() as u64)
             + self.pending.as_ref().map_or(0, |pending| pending.footprint())
             + self.method.as_ref().map_or(0, |name| name.len() as u64)
     }
@@ -197,6 +225,7 @@ impl State for Connection {
         self.keep_alive.save(to);
         self.timer.save(to);
         self.blocked_since.save(to);
+        self.unread.save(to);
         self.held_since.save(to);
         self.throttle.save(to);
         self.pending.save(to);
@@ -231,6 +260,7 @@ impl State for Connection {
             keep_alive: State::load(from)?,
             timer: State::load(from)?,
             blocked_since: State::load(from)?,
+            unread: State::load(from)?,
             held_since: State::load(from)?,
             throttle: State::load(from)?,
             pending: State::load(from)?,

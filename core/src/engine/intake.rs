@@ -4,12 +4,15 @@
 use super::{CloseReason, ConnectionId, Direction, Effect, Engine, Observer, PacketSeen};
 use crate::broker::{Next, TimerKey, Violation};
 use crate::codec::{DecodeError, Decoder, Limits};
-use crate::connection::{AliasError, Connection, IncomingAliases, Phase, Rates};
+use crate::connection::{AliasError, Connection, IncomingAliases, Phase, Rates, Unread};
 use crate::packet::{Packet, Publish, ReasonCode, Version};
 use crate::time::Instant;
 
 /// How long a connection may stay blocked because the client does not read, at least.
 const BLOCKED_SECS_MIN: u64 = 120;
+/// How long a client of 3.x waits for room on the disk before it is closed.
+const ROOM_SECS: u64 = 120;
+const FULL: &str = "the disk of the store is full, which 3.x cannot be told in PUBACK";
 
 impl<O: Observer> Engine<O> {
     pub(super) fn bytes(
@@ -24,6 +27,11 @@ impl<O: Observer> Engine<O> {
         if connection.awaits_verdict() {
             self.broker.stats.bytes_received += chunk.len() as u64;
             self.hold_back(now, slot, chunk, effects);
+            return;
+        }
+        if connection.unread.is_some() {
+            self.broker.stats.bytes_received += chunk.len() as u64;
+            self.leave_unread(now, slot, chunk, effects);
             return;
         }
         let mut decoder = core::mem::take(&mut connection.decoder);
@@ -84,6 +92,10 @@ impl<O: Observer> Engine<O> {
                 }
                 Ok((consumed, Some(frame))) => {
                     rest = &rest[consumed..];
+                    if self.waits_for_room(slot, &frame.packet) {
+                        let unread = [frame.bytes, rest].concat();
+                        return self.leave_unread(now, slot, &unread, effects);
+                    }
                     self.seen(now, slot, &frame.packet, frame.bytes);
                     if !self.packet(now, slot, &frame.packet, aliases, effects) {
                         return false;
@@ -95,6 +107,71 @@ impl<O: Observer> Engine<O> {
                         return self.hold_back(now, slot, rest, effects);
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether a packet is left unread because the disk is full.
+    #[inline]
+    fn waits_for_room(&self, slot: u32, packet: &Packet<'_>) -> bool {
+        let Packet::Publish(publish) = packet else { return false };
+        let connection = self.links.slots.get(slot);
+        connection
+            .and_then(Connection::session)
+            .is_some_and(|key| self.broker.waits_for_room(key, publish))
+    }
+
+    /// Leaves bytes for when the disk has room, and reads no more; `false` if the connection is
+    /// gone, because they were too many. A driver may have read some more before it was told.
+    fn leave_unread(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        chunk: &[u8],
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let limit = self.links.config.broker.max_pipelined_bytes as usize;
+        let Some(connection) = self.links.slots.get_mut(slot) else { return false };
+        self.broker.memory.kept(chunk.len() as u64);
+        if let Some(unread) = &mut connection.unread {
+            if unread.bytes.len() + chunk.len() > limit.max(chunk.len()) {
+                self.close_as_full(now, slot, effects);
+                return false;
+            }
+            unread.bytes.extend_from_slice(chunk);
+            return true;
+        }
+        if !connection.is_paused() {
+            effects.push(Effect::PauseRead { conn: connection.id });
+        }
+        connection.unread = Some(Box::new(Unread { since: now, bytes: chunk.to_vec() }));
+        self.arm(now, slot);
+        true
+    }
+
+    fn close_as_full(&mut self, now: Instant, slot: u32, effects: &mut Vec<Effect>) {
+        self.broker.stats.drops.store_full += 1;
+        let (code, detail) = (ReasonCode::QuotaExceeded, FULL);
+        self.dismiss(now, slot, code, CloseReason::Violation { code, detail }, effects);
+    }
+
+    /// The disk has room again: what was left is read.
+    pub(super) fn read_on(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let waiting = self.links.slots.iter().filter(|(_, one)| one.unread.is_some());
+        let waiting: Vec<u32> = waiting.map(|(slot, _)| slot).collect();
+        for slot in waiting {
+            let Some(connection) = self.links.slots.get_mut(slot) else { continue };
+            let Some(unread) = connection.unread.take() else { continue };
+            connection.forgive(now, unread.since);
+            let conn = connection.id;
+            if !connection.is_paused() {
+                effects.push(Effect::ResumeRead { conn });
+            }
+            // They were counted when they came.
+            self.broker.stats.bytes_received -= unread.bytes.len() as u64;
+            self.bytes(now, conn, &unread.bytes, effects);
+            if self.links.find(conn).is_some() {
+                self.arm(now, slot);
             }
         }
     }
@@ -296,6 +373,11 @@ impl<O: Observer> Engine<O> {
             self.arm(now, slot);
             return;
         }
+        let room = connection.unread.as_ref().map(|unread| unread.since.plus_secs(ROOM_SECS));
+        if room.is_some_and(|at| at <= now) {
+            self.close_as_full(now, slot, effects);
+            return;
+        }
         let is_proved = connection.proof_ends.is_none_or(|at| at > now);
         if connection.held_since.is_some() && is_proved {
             connection.last_packet = now;
@@ -348,6 +430,9 @@ fn patience(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Opt
 
 /// The same for a connection that was let in, but for the end of what it was let in by.
 fn due_at_rest(connection: &Connection, packet_secs: u32) -> Option<Instant> {
+    if let Some(unread) = &connection.unread {
+        return Some(unread.since.plus_secs(ROOM_SECS));
+    }
     if connection.held_since.is_some() {
         // It looks again later; the release moves the Keep Alive on.
         return connection.keep_alive_end().map(|at| at.plus_secs(BLOCKED_SECS_MIN));

@@ -102,7 +102,12 @@ impl<O: Observer> Engine<O> {
             Input::Bytes { conn, chunk } => self.bytes(now, conn, chunk, effects),
             Input::Closed { conn, cause } => self.closed(now, conn, cause, effects),
             Input::Water { conn, level } => self.water(now, conn, level, effects),
-            Input::Disk(state) => self.broker.durable.set_full(state == DiskState::Full),
+            Input::Disk(state) => {
+                self.broker.durable.set_full(state == DiskState::Full);
+                if state == DiskState::Room {
+                    self.read_on(now, effects);
+                }
+            }
             Input::Durable { lsn } => self.durable(now, lsn, effects),
             Input::Link { peer, message } => {
                 let (broker, mut out) = self.parts(now, effects);

@@ -194,6 +194,8 @@ impl World {
     pub fn disk(&mut self, state: DiskState) {
         for node in 0..self.nodes.len() {
             self.input(node, Input::Disk(state));
+            let now = self.clock.now();
+            self.nodes[node].wants_turn(now, &mut self.rng);
         }
     }
 
