@@ -154,6 +154,10 @@ const LISTENER: &[(&str, Change<Listener>)] = &[
     ("max_topic_alias 0", |l| l.engine.max_topic_alias = 0),
     ("max_topic_alias_broker 65535", |l| l.engine.max_topic_alias_broker = 65_535),
     ("mount_point site/", |l| l.engine.mount_point = Some("site/".into())),
+    ("protocol http_api\nhttp_dir /srv/a b", |l| {
+        l.protocol = Protocol::HttpApi;
+        l.http_dir = Some("/srv/a b".into());
+    }),
     ("protocol websockets", |l| l.protocol = Protocol::Websockets),
     ("protocol http_api", |l| l.protocol = Protocol::HttpApi),
     ("socket_domain ipv6", |l| l.socket_domain = Some(SocketDomain::Ipv6)),

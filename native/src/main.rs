@@ -11,6 +11,7 @@ mod metrics;
 mod process;
 mod server;
 mod settings;
+mod site;
 mod store;
 mod tls;
 

@@ -5,6 +5,7 @@ use crate::access;
 use crate::auth;
 use crate::files;
 use crate::log;
+use crate::site::Site;
 use crate::tls;
 use halyard_core::conf;
 use halyard_core::conf::Address;
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     /// The tokens of the admin API, by the files that hold them.
     tokens: BTreeMap<String, Token>,
+    /// The files of each `http_dir`.
+    sites: BTreeMap<String, Arc<Site>>,
     /// What is harmless but should be known.
     pub(crate) warnings: Vec<String>,
     /// TLS by listener, its files read; connections keep what they began with.
@@ -67,8 +70,9 @@ pub(crate) struct Settings {
 impl Settings {
     /// Settings that come from no file.
     pub(crate) fn local(config: ServerConfig) -> Self {
-        let (tokens, warnings, tls) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { config, config_file: None, tokens, warnings, tls }
+        let (tokens, sites) = (BTreeMap::new(), BTreeMap::new());
+        let (warnings, tls) = (Vec::new(), Vec::new());
+        Self { config, config_file: None, tokens, sites, warnings, tls }
     }
 
     /// Whether this admin API is served: never without the token that it is to ask for.
@@ -81,6 +85,11 @@ impl Settings {
         self.tokens.get(admin.token_file.as_ref()?)
     }
 
+    /// The files of the listener's `http_dir`.
+    pub(crate) fn site(&self, listener: &Listener) -> Option<&Site> {
+        self.sites.get(listener.http_dir.as_ref()?).map(|site| &**site)
+    }
+
     /// TLS of the listener with this index, if it has it.
     pub(crate) fn tls(&self, listener: u16) -> Option<&Arc<rustls::ServerConfig>> {
         self.tls.get(usize::from(listener))?.as_ref()
@@ -91,6 +100,11 @@ impl Settings {
         self.config.listeners[at] = other.config.listeners[index].clone();
         self.tls.resize(self.config.listeners.len(), None);
         self.tls[at] = other.tls.get(index).cloned().flatten();
+        if let Some(path) = &other.config.listeners[index].http_dir
+            && let Some(site) = other.sites.get(path)
+        {
+            self.sites.entry(path.clone()).or_insert_with(|| Arc::clone(site));
+        }
         let admin = &other.config.listeners[index].admin;
         if let (Some(path), Some(token)) = (&admin.token_file, other.token(admin)) {
             self.tokens.entry(path.clone()).or_insert_with(|| token.clone());
@@ -150,6 +164,7 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
     }
     let mut config = parsed.config;
     let tokens = read_tokens(&config)?;
+    let sites = read_sites(&config)?;
     add_ports(&mut config, ports);
     // All files are read before anything is switched: a bad one changes nothing.
     match read_named_files(&mut config) {
@@ -160,7 +175,7 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
         }
     }
     let tls = read_tls(&config, &mut lines)?;
-    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, warnings: lines, tls })
+    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, sites, warnings: lines, tls })
 }
 
 fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String> {
@@ -181,6 +196,17 @@ fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String>
         tokens.insert(path.clone(), Token::new(token.into()));
     }
     Ok(tokens)
+}
+
+fn read_sites(config: &ServerConfig) -> Result<BTreeMap<String, Arc<Site>>, String> {
+    let mut sites = BTreeMap::new();
+    for listener in &config.listeners {
+        let Some(path) = &listener.http_dir else { continue };
+        let site = Site::read(Path::new(path));
+        let site = site.map_err(|what| format!("{}: error: http_dir: {what}", listener.place))?;
+        sites.insert(path.clone(), Arc::new(site));
+    }
+    Ok(sites)
 }
 
 /// Reads and checks the files that the configuration names, into it. Both answers are for people:

@@ -240,6 +240,7 @@ impl Reader<'_> {
             bind_interface: None,
             max_connections: None,
             admin: super::AdminConfig::default(),
+            http_dir: None,
             websockets_origin: Vec::new(),
             acl_file: None,
             tls: None,

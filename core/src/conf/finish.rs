@@ -105,6 +105,11 @@ fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> L
         let problem = Problem::new(what, "write `protocol websockets` below the listener");
         report.warning(place, "websockets_origin", problem);
     }
+    if listener.protocol == Protocol::Mqtt && listener.http_dir.is_some() {
+        let what = "it has no effect: the listener does not speak HTTP";
+        let problem = Problem::new(what, "write `protocol http_api` below the listener");
+        report.warning(place, "http_dir", problem);
+    }
     check_admin(&listener, place, report);
     if matches!(listener.address, Address::Unix { .. }) {
         for (option, is_set) in [

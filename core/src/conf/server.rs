@@ -112,6 +112,8 @@ pub struct Listener {
     pub max_connections: Option<u32>,
     /// The admin API.
     pub admin: AdminConfig,
+    /// A folder of files to serve over HTTP.
+    pub http_dir: Option<String>,
     /// The values of `Origin` that a WebSocket may have; empty = any.
     pub websockets_origin: Vec<String>,
     /// Its own access list (`per_listener_settings`); to be read into `engine.access`.
@@ -374,6 +376,7 @@ impl Listener {
             bind_interface: None,
             max_connections: None,
             admin: AdminConfig::default(),
+            http_dir: None,
             websockets_origin: Vec::new(),
             acl_file: None,
             tls: None,

@@ -4,16 +4,15 @@
 
 use super::EXIT_FAILURE;
 use super::EXIT_USAGE;
+use super::effective;
 use super::print;
 use crate::settings;
 use crate::settings::Settings;
 use halyard_core::access::Access;
-use halyard_core::access::AccessList;
 use halyard_core::access::Decision;
 use halyard_core::access::Subject;
 use halyard_core::access::is_reserved;
 use halyard_core::conf::Listener;
-use halyard_core::conf::Protocol;
 use halyard_core::topic::ParsedFilter;
 use halyard_core::topic::TopicLimits;
 use halyard_core::topic::validate_name;
@@ -27,8 +26,9 @@ halyard check reads a configuration as the broker does at its start (--test-conf
 
 Usage: halyard check FILE [--topic TOPIC [--user NAME] [--clientid ID] [--access ACCESS]]
 
-It prints what holds on each listener. With --topic it prints who decides, and how: the file and the
-line of the access list.
+It prints every option with the value that holds, for the broker and for each listener; files are
+named, their secrets never shown. With --topic it prints who decides, and how: the file and the line
+of the access list.
 
       --topic TOPIC      a topic, or for subscribe a filter, as the client writes it
       --user NAME        the User Name; without it the client has none
@@ -111,9 +111,11 @@ fn check(options: &Options) -> Result<bool, String> {
         eprintln!("{warning}");
     }
     let mut text = String::from("Configuration file is OK.\n");
+    describe(&mut text, "broker", &effective::broker(&settings));
     let mut is_allowed = true;
     for listener in &settings.config.listeners {
-        describe(&mut text, &settings, listener);
+        let headline = format!("listener {} ({})", settings::written(listener), listener.place);
+        describe(&mut text, &headline, &effective::listener(&settings, listener));
         if let Some(topic) = &options.topic {
             is_allowed &= answer(&mut text, options, topic, &settings, listener)?;
         }
@@ -122,53 +124,13 @@ fn check(options: &Options) -> Result<bool, String> {
     Ok(is_allowed || options.access.is_none())
 }
 
-fn describe(text: &mut String, settings: &Settings, listener: &Listener) {
-    let protocol = match listener.protocol {
-        Protocol::Mqtt => "mqtt",
-        Protocol::Websockets => "websockets",
-        Protocol::HttpApi | Protocol::LocalHttp => "http_api",
-    };
-    let engine = &listener.engine;
-    let versions = [(3, engine.accept_v31), (4, engine.accept_v311), (5, engine.accept_v5)];
-    let versions: Vec<String> =
-        versions.iter().filter(|one| one.1).map(|one| one.0.to_string()).collect();
-    let none = || "none".to_owned();
-    let list = list(settings, listener);
-    let broker = &settings.config.broker;
-    let count = |limit: Option<u32>| limit.map_or_else(|| "no limit".into(), |max| max.to_string());
-    let rows = [
-        ("protocol", protocol.to_owned()),
-        ("accept_protocol_versions", versions.join(",")),
-        ("allow_anonymous", engine.allow_anonymous.to_string()),
-        ("password_file", listener.password_file.clone().unwrap_or_else(none)),
-        (
-            "acl_file",
-            list.map_or_else(none, |list| {
-                format!("{} ({} rules)", list.file(), list.rules().len())
-            }),
-        ),
-        ("acl_check_subscribe", broker.acl_check_subscribe.to_string()),
-        ("check_retain_source", broker.check_retain_source.to_string()),
-        ("use_username_as_clientid", engine.use_username_as_clientid.to_string()),
-        ("mount_point", engine.mount_point.clone().unwrap_or_else(none)),
-        ("max_connections", count(listener.max_connections)),
-        ("max_qos", engine.max_qos.to_string()),
-        ("max_packet_size", broker.max_packet_size.to_string()),
-        ("max_inflight_messages", broker.max_inflight_messages.to_string()),
-        ("max_queued_messages", broker.max_queued_messages.to_string()),
-        ("max_keepalive", broker.max_keepalive.to_string()),
-        ("retain_available", broker.retain_available.to_string()),
-    ];
+/// A headline and a line for each option.
+fn describe(text: &mut String, headline: &str, rows: &[effective::Row]) {
     // Writing to a String cannot fail.
-    _ = writeln!(text, "\nlistener {} ({})", settings::written(listener), listener.place);
+    _ = writeln!(text, "\n{headline}");
     for (name, value) in rows {
         _ = writeln!(text, "  {name} {value}");
     }
-}
-
-fn list<'a>(settings: &'a Settings, listener: &'a Listener) -> Option<&'a AccessList> {
-    let own = listener.engine.access.as_deref();
-    own.or(settings.config.broker.access.as_deref())
 }
 
 /// Says who decides; `false` if something was denied.
@@ -204,7 +166,7 @@ fn decide<'a>(
     settings: &'a Settings,
     listener: &'a Listener,
 ) -> Result<Decision<'a>, String> {
-    let list = list(settings, listener);
+    let list = effective::access_list(settings, listener);
     if access == Access::Write && is_reserved(topic, list.is_some()) {
         return Ok(Decision::RESERVED);
     }

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod check;
 pub(crate) mod client;
+mod effective;
 pub(crate) mod passwd;
 mod websocket;
 

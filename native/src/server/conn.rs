@@ -75,8 +75,33 @@ pub(super) enum Stage {
 struct Backlog {
     bytes: Vec<u8>,
     sent: usize,
-    /// Goes after `bytes`; part of the program.
-    tail: &'static [u8],
+    /// Goes after `bytes`, from `tail_sent` on.
+    tail: Body,
+    tail_sent: usize,
+}
+
+/// The body of a response, which is never copied.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    /// Part of the program.
+    Program(&'static [u8]),
+    /// Of a file that was read.
+    Shared(Arc<[u8]>),
+}
+
+impl Body {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Program(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Program(&[])
+    }
 }
 
 impl Conn {
@@ -147,12 +172,15 @@ impl Conn {
         self.write(&[], bytes);
     }
 
-    /// Writes a response whose body is part of the program: it is never copied.
-    pub(super) fn send_static(&mut self, head: Vec<u8>, body: &'static [u8]) {
-        match self.io.seal(&head, body) {
-            None => self.backlog = Some(Box::new(Backlog { bytes: head, sent: 0, tail: body })),
+    /// Writes a response whose body is there already: it is not copied.
+    pub(super) fn send_body(&mut self, head: Vec<u8>, body: Body) {
+        match self.io.seal(&head, body.bytes()) {
+            None => {
+                let backlog = Backlog { bytes: head, tail: body, ..Backlog::default() };
+                self.backlog = Some(Box::new(backlog));
+            }
             Some(Ok(bytes)) => {
-                self.backlog = Some(Box::new(Backlog { bytes, sent: 0, tail: &[] }));
+                self.backlog = Some(Box::new(Backlog { bytes, ..Backlog::default() }));
             }
             Some(Err(_)) => return self.fail(),
         }
@@ -327,33 +355,36 @@ impl Backlog {
     /// `head` and `body` without their first `taken` bytes.
     fn of(head: &[u8], body: Vec<u8>, taken: usize) -> Self {
         match taken.checked_sub(head.len()) {
-            Some(sent) => Self { bytes: body, sent, tail: &[] },
+            Some(sent) => Self { bytes: body, sent, ..Self::default() },
             None => {
                 let mut bytes = Vec::with_capacity(head.len() - taken + body.len());
                 bytes.extend_from_slice(&head[taken..]);
                 bytes.extend_from_slice(&body);
-                Self { bytes, sent: 0, tail: &[] }
+                Self { bytes, ..Self::default() }
             }
         }
     }
 
-    const fn len(&self) -> usize {
-        self.bytes.len() - self.sent + self.tail.len()
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent + self.tail.bytes().len() - self.tail_sent
     }
 
-    const fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn next(&self) -> &[u8] {
-        if self.sent < self.bytes.len() { &self.bytes[self.sent..] } else { self.tail }
+        match self.bytes.get(self.sent..) {
+            Some(bytes) if !bytes.is_empty() => bytes,
+            _ => &self.tail.bytes()[self.tail_sent..],
+        }
     }
 
     fn advance(&mut self, taken: usize) {
         if self.sent < self.bytes.len() {
             self.sent += taken;
         } else {
-            self.tail = &self.tail[taken..];
+            self.tail_sent += taken;
         }
     }
 
@@ -382,7 +413,11 @@ mod tests {
 
     #[test]
     fn a_backlog_keeps_order_and_forgets_what_was_sent() {
-        let mut backlog = Backlog { bytes: b"12345678".to_vec(), sent: 0, tail: b"xy" };
+        let mut backlog = Backlog {
+            bytes: b"12345678".to_vec(),
+            tail: Body::Shared(Arc::from(&b"xy"[..])),
+            ..Backlog::default()
+        };
         backlog.advance(6);
         backlog.push(b"[", b"9");
         assert_eq!((backlog.next(), backlog.bytes.len()), (&b"78[9"[..], 4));

@@ -24,6 +24,8 @@ pub(super) struct Rules<'a> {
     pub(super) protocol: Protocol,
     /// `websockets_origin`; empty = any.
     pub(super) origins: &'a [String],
+    /// Whether `http_dir` names files to serve.
+    pub(super) has_site: bool,
     /// The admin API, if it is served.
     pub(super) admin: Option<Admin<'a>>,
 }
@@ -203,7 +205,9 @@ fn judge(request: &Request<'_>, rules: Rules<'_>) -> Answer {
         ("GET" | "HEAD", "/ready") if pages => Answer::Ready { head_only },
         ("GET" | "HEAD", "/metrics") if pages => Answer::Metrics { head_only },
         ("GET" | "HEAD", "/mqtt") if pages => upgrade_required(),
-        ("GET" | "HEAD", path) if pages => Answer::Page { path: path.to_owned(), head_only },
+        ("GET" | "HEAD", path) if pages || rules.has_site => {
+            Answer::Page { path: path.to_owned(), head_only }
+        }
         ("GET" | "HEAD", _) => upgrade_required(),
         _ => {
             let mut refusal =
@@ -358,7 +362,10 @@ mod tests {
 
     fn ask(protocol: Protocol, origins: &[&str], request: &str) -> Answer {
         let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
-        match parse(request.as_bytes(), Rules { protocol, origins: &origins, admin: None }) {
+        match parse(
+            request.as_bytes(),
+            Rules { protocol, origins: &origins, has_site: false, admin: None },
+        ) {
             Parsed::Complete(len, answer) => {
                 assert_eq!(len, request.len());
                 answer
@@ -518,7 +525,7 @@ mod tests {
         let token = Token::new("a-token-of-24-characters".into());
         let ask = |token: Option<&Token>, text: &str| {
             let admin = Some(Admin { token, body_bytes_max: 10 });
-            let rules = Rules { protocol: Protocol::HttpApi, origins: &[], admin };
+            let rules = Rules { protocol: Protocol::HttpApi, origins: &[], has_site: false, admin };
             match parse(text.as_bytes(), rules) {
                 Parsed::Partial => "partial".to_owned(),
                 Parsed::Complete(_, Answer::Api(Err(error))) => error.status[..3].to_owned(),
@@ -557,7 +564,8 @@ mod tests {
 
     #[test]
     fn a_request_may_come_in_pieces_but_not_grow_without_end() {
-        let rules = Rules { protocol: Protocol::Websockets, origins: &[], admin: None };
+        let rules =
+            Rules { protocol: Protocol::Websockets, origins: &[], has_site: false, admin: None };
         let whole = handshake("/mqtt", MQTT);
         for end in 0..whole.len() {
             assert_eq!(parse(&whole.as_bytes()[..end], rules), Parsed::Partial, "{end}");

@@ -6,6 +6,7 @@ use super::api;
 use super::api::Call;
 use super::api::Whom;
 use super::asks::Ask;
+use super::conn::Body;
 use super::conn::Conn;
 use super::conn::Stage;
 use super::greet::Entrance;
@@ -31,6 +32,7 @@ use halyard_core::websocket;
 use halyard_core::websocket::Event;
 use halyard_core::websocket::FrameDecoder;
 use halyard_core::websocket::WsError;
+use std::sync::Arc;
 
 /// Bytes of a WebSocket frame that are accepted whatever the largest packet is.
 const FRAME_BYTES_MIN: u32 = 1 << 20;
@@ -130,7 +132,8 @@ impl Intake<'_> {
             body_bytes_max: listener.admin.body_bytes_max,
         });
         let origins = &listener.websockets_origin;
-        let rules = Rules { protocol: listener.protocol, origins, admin };
+        let has_site = listener.http_dir.is_some();
+        let rules = Rules { protocol: listener.protocol, origins, has_site, admin };
         let stage = std::mem::replace(&mut conn.stage, Stage::Draining);
         let Stage::Http(mut entrance) = stage else { return Next::Drain };
         let mut received = std::mem::take(&mut entrance.received);
@@ -169,14 +172,7 @@ impl Intake<'_> {
                     other => other,
                 };
             }
-            Answer::Page { path, head_only } => match pages::find(&path) {
-                Some(asset) => {
-                    let head = http::head("200 OK", asset.content_type, asset.bytes.len());
-                    let body = if head_only { &[] } else { asset.bytes };
-                    conn.send_static(head.into_bytes(), body);
-                }
-                None => conn.send_raw(http::not_found(&path).response()),
-            },
+            Answer::Page { path, head_only } => self.page(conn, &path, head_only),
             Answer::Ready { head_only } if self.store_full => {
                 let (status, body) = ("503 Service Unavailable", "{\"status\":\"store full\"}\n");
                 respond_with(conn, status, "application/json", body, head_only);
@@ -210,6 +206,25 @@ impl Intake<'_> {
             Answer::Refuse(refusal) => self.refuse(conn, &peer, &refusal),
         }
         Next::Drain
+    }
+
+    /// A file of `http_dir`, or else of the program.
+    fn page(&self, conn: &mut Conn, path: &str, head_only: bool) {
+        let listener = &self.settings.config.listeners[usize::from(conn.listener)];
+        let found = match self.settings.site(listener) {
+            Some(site) => site
+                .find(path)
+                .map(|(name, bytes)| (pages::content_type(name), Body::Shared(Arc::clone(bytes)))),
+            None => {
+                let asset = pages::find(path);
+                asset.map(|asset| (asset.content_type, Body::Program(asset.bytes)))
+            }
+        };
+        let Some((content_type, body)) = found else {
+            return conn.send_raw(http::not_found(path).response());
+        };
+        let head = http::head("200 OK", content_type, body.bytes().len());
+        conn.send_body(head.into_bytes(), if head_only { Body::default() } else { body });
     }
 
     fn refuse(&self, conn: &mut Conn, peer: &Peer, refusal: &Refusal) {

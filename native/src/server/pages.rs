@@ -29,7 +29,8 @@ pub(super) fn find(path: &str) -> Option<Asset> {
         .then(|| Asset { content_type: content_type(path), bytes: NO_PAGE.as_bytes() })
 }
 
-fn content_type(name: &str) -> &'static str {
+/// What a file is, by the end of its name.
+pub(super) fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "css" => "text/css; charset=utf-8",
         "html" => "text/html; charset=utf-8",

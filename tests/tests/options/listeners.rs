@@ -78,6 +78,47 @@ fn protocol_is_what_the_listener_speaks() {
 }
 
 #[test]
+fn http_dir_serves_the_files_of_a_folder() {
+    let folder = std::env::temp_dir().join(format!("halyard-http-dir-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("index.html"), "<p>Our own page</p>").expect("a file");
+    std::fs::write(folder.join("app.js"), "x".repeat(3_000_000)).expect("a file");
+    let place = folder.display();
+    let config = format!(
+        "user root\nallow_anonymous true\nlistener 0 127.0.0.1\nprotocol http_api\nhttp_dir {place}\n\
+         listener 0 127.0.0.1\nprotocol websockets\nhttp_dir {place}\n"
+    );
+    let broker = Broker::spawn(&config);
+    let get = |address: SocketAddr, path: &str| {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        halyard_tests::request(address, &text)
+    };
+    for address in [broker.addresses("http")[0], broker.ws()] {
+        let page = get(address, "/");
+        assert_eq!((page.status, &*page.body), (200, &b"<p>Our own page</p>"[..]));
+        assert!(page.head.contains("Content-Type: text/html"), "{}", page.head);
+        let script = get(address, "/app.js");
+        assert_eq!((script.status, script.body.len()), (200, 3_000_000));
+        assert!(script.head.contains("Content-Type: text/javascript"), "{}", script.head);
+        for path in ["/../Cargo.toml", "/%2e%2e/etc/passwd", "/none"] {
+            assert_eq!(get(address, path).status, 404, "{path}");
+        }
+    }
+    assert_eq!(get(broker.addresses("http")[0], "/health").status, 200);
+    Client::new(halyard_tests::WebSocket::open(broker.ws())).connect("c", V5);
+    // A reload brings what is there now.
+    std::fs::write(folder.join("new.txt"), "new").expect("a file");
+    broker.signal("HUP");
+    halyard_tests::wait_until("the new file", || {
+        (get(broker.ws(), "/new.txt").status == 200).then_some(())
+    });
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    let outcome = halyard_tests::Setup::default().config(&config).run();
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    assert!(outcome.stderr.contains("halyard.conf:3: error: http_dir: "), "{outcome:?}");
+}
+
+#[test]
 fn accept_protocol_versions_refuses_the_others() {
     let broker = Broker::spawn(&format!("{OPEN}accept_protocol_versions 3, 5\n"));
     broker.connect().connect("five", V5);

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types)]
 
 mod access;
+mod check;
 mod limits;
 mod listeners;
 mod logs;

@@ -66,14 +66,13 @@ const OPTIONS: &[OptionSpec] = &[
     .within(Scope::OwnListener)
     .reloaded()
     .help("Expects a header of the PROXY protocol, version 1 or 2, before everything else; the address that it names counts in logs and limits. Only proxies in `proxy_protocol_trusted` are believed, others are refused."),
-    OptionSpec::not_yet(
-        "http_dir",
-        Scope::OwnListener,
-        Kind::Path,
-        "remove the line; a listener with `protocol http_api` serves the broker's own page",
-    )
+    OptionSpec::listener("http_dir", Kind::Path, |listener, value| {
+        listener.listener.http_dir = Some(value.text());
+    })
+    .within(Scope::OwnListener)
     .repeat(Repeat::Once)
-    .help("A folder of files that the listener serves over HTTP."),
+    .reloaded()
+    .help("A folder of files that the listener serves over HTTP: with `protocol http_api` in the place of the broker's own page, with `websockets` besides. They are read at the start and at a reload, 64 MiB and 10,000 files at most; what begins with a dot, and links that lead elsewhere, are left out."),
     OptionSpec::special("listener", Scope::General, Kind::Listener, Special::Listener)
         .repeat(Repeat::Every)
         .help("`listener PORT [ADDRESS]` listens on this TCP port, at this address or host name or else at all addresses. `listener 0 /PATH` listens on a Unix socket. `listener 0 IP` (ours) lets the system choose a port."),
