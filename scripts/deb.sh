@@ -14,8 +14,20 @@ if ! have cargo-deb; then
 fi
 cargo deb -p halyard --locked "$@"
 package=$(ls -t target/debian/halyard_*.deb | head -n 1)
-dpkg-deb --contents "$package"
-for wanted in ./usr/bin/halyard ./etc/halyard/halyard.conf ./lib/systemd/system/halyard.service; do
-    dpkg-deb --contents "$package" | grep -qE " (./usr)?$wanted\$" || fail "$wanted is missing"
+contents=$(dpkg-deb --contents "$package")
+printf '%s\n' "$contents"
+for wanted in usr/bin/halyard etc/halyard/halyard.conf usr/lib/systemd/system/halyard.service; do
+    grep -q " \./$wanted\$" <<<"$contents" || fail "$wanted is missing"
 done
+# What is in it runs: unpacked beside the system, its own configuration is fine.
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+dpkg-deb --extract "$package" "$root"
+sed "s| /etc/halyard| $root/etc/halyard|" "$root/etc/halyard/halyard.conf" >"$root/halyard.conf"
+"$root/usr/bin/halyard" -c "$root/halyard.conf" --test-config || fail "its configuration is wrong"
+if have systemd-analyze; then
+    sed "s|=/usr/bin/halyard|=$root/usr/bin/halyard|" \
+        "$root/usr/lib/systemd/system/halyard.service" >"$root/halyard.service"
+    systemd-analyze verify "$root/halyard.service" || fail "its systemd unit is wrong"
+fi
 say "$package"

@@ -54,7 +54,7 @@ fn process(config: &ServerConfig) -> Vec<Row> {
 }
 
 fn sessions(broker: &BrokerConfig) -> Vec<Row> {
-    let seconds = |secs: Option<u64>| secs.map_or(NONE.into(), |secs| format!("{secs}s"));
+    let seconds = |secs: Option<u64>| secs.map_or_else(none, |secs| format!("{secs}s"));
     let minutes = broker.retain_expiry_secs.map(|secs| secs / 60);
     vec![
         ("allow_zero_length_clientid", broker.allow_zero_length_clientid.to_string()),
@@ -65,7 +65,7 @@ fn sessions(broker: &BrokerConfig) -> Vec<Row> {
         ("queue_qos0_messages", broker.queue_qos0_messages.to_string()),
         ("receive_maximum_action", word(broker.receive_maximum_enforced, "disconnect", "warn")),
         ("retain_available", broker.retain_available.to_string()),
-        ("retain_expiry_interval", minutes.map_or(NONE.into(), |minutes| minutes.to_string())),
+        ("retain_expiry_interval", minutes.map_or_else(none, |minutes| minutes.to_string())),
         ("sys_interval", broker.sys_interval_secs.to_string()),
         ("upgrade_outgoing_qos", broker.upgrade_outgoing_qos.to_string()),
     ]
@@ -150,7 +150,10 @@ fn log(log: &LogConfig) -> Vec<Row> {
     vec![
         ("connection_messages", log.connection_messages.to_string()),
         ("log_dest", list(destinations)),
-        ("log_facility", log.facility.map_or("daemon".into(), |facility| facility.to_string())),
+        (
+            "log_facility",
+            log.facility.map_or_else(|| "daemon".into(), |facility| facility.to_string()),
+        ),
         ("log_format", word(log.format == LogFormat::Json, "json", "text")),
         ("log_timestamp", log.timestamp.to_string()),
         ("log_timestamp_format", log.timestamp_format.clone().unwrap_or_else(seconds)),
@@ -186,7 +189,7 @@ fn clients(settings: &Settings, listener: &Listener) -> Vec<Row> {
     let prefix = engine.auto_id_prefix.as_ref().unwrap_or(&broker.auto_id_prefix);
     vec![
         ("accept_protocol_versions", list(versions)),
-        ("acl_file", access_list(settings, listener).map_or(NONE.into(), list_of)),
+        ("acl_file", access_list(settings, listener).map_or_else(none, list_of)),
         ("allow_anonymous", engine.allow_anonymous.to_string()),
         ("allow_zero_length_clientid", empty.to_string()),
         ("auto_id_prefix", prefix.clone()),
@@ -219,7 +222,7 @@ fn transport(listener: &Listener) -> Vec<Row> {
         Some(proxy) if !proxy.trusted.is_empty() => list(proxy.trusted.iter()),
         _ => "this machine".into(),
     };
-    let version = proxy.map_or(NONE.into(), |proxy| proxy.version.to_string());
+    let version = proxy.map_or_else(none, |proxy| proxy.version.to_string());
     let by_tls = proxy.is_some_and(|proxy| proxy.require_tls);
     let origins = match listener.websockets_origin.as_slice() {
         [] => "any".into(),
@@ -273,6 +276,10 @@ pub(super) fn access_list<'a>(
     own.or(settings.config.broker.access.as_deref())
 }
 
+fn none() -> String {
+    NONE.into()
+}
+
 fn text(value: Option<&str>) -> String {
     value.unwrap_or(NONE).to_owned()
 }
@@ -295,7 +302,7 @@ fn limit(number: impl Into<u64>) -> String {
 }
 
 fn most(number: Option<u32>) -> String {
-    number.map_or(NO_LIMIT.into(), |number| number.to_string())
+    number.map_or_else(|| NO_LIMIT.into(), |number| number.to_string())
 }
 
 #[cfg(test)]
