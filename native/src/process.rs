@@ -1,6 +1,7 @@
 //! The process around the broker: open files, background, pid file, user. Every step says what
 //! failed and why; nothing here knows MQTT.
 
+use halyard_core::conf::ServerConfig;
 use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
@@ -10,6 +11,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Who the broker becomes when root started it and nothing else was asked for.
@@ -59,6 +61,36 @@ fn become_user(user: &User) -> nix::Result<()> {
     unistd::setuid(user.uid)
 }
 
+/// What of a configuration this system cannot do, a line each.
+pub(crate) fn check(config: &ServerConfig) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // Who is not root stays who he is.
+    if let Some(user) = config.user.as_deref().filter(|_| unistd::geteuid().is_root())
+        && !matches!(User::from_name(user), Ok(Some(_)))
+    {
+        let place = config.place("user", user);
+        let right = "create the user, or name another; `root` stays root";
+        wrong.push(format!("{place}: error: user: there is no user {user} here; {right}"));
+    }
+    let mut folder = |option: &str, written: &str, path: &str| {
+        let parent = Path::new(path).parent().filter(|parent| *parent != Path::new(""));
+        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+            let (place, parent) = (config.place(option, written), parent.display());
+            let right = "create it, or write another path";
+            wrong.push(format!("{place}: error: {option}: there is no folder {parent}; {right}"));
+        }
+    };
+    if let Some(path) = &config.pid_file {
+        folder("pid_file", path, path);
+    }
+    for said in config.said.iter().filter(|said| said.option == "log_dest") {
+        if let Some(path) = said.value.strip_prefix("file").map(str::trim) {
+            folder("log_dest", &said.value, path);
+        }
+    }
+    wrong
+}
+
 /// A file with our process id; removed at the end.
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -67,9 +99,9 @@ pub(crate) struct PidFile {
 
 impl PidFile {
     /// Opens it, while the terminal still shows what fails.
-    pub(crate) fn open(path: &str) -> Result<Self, String> {
+    pub(crate) fn open(path: &str, place: &str) -> Result<Self, String> {
         let file = File::options().create(true).write(true).truncate(false).open(path);
-        let file = file.map_err(|error| format!("pid_file {}: {error}", path))?;
+        let file = file.map_err(|error| format!("{place}: pid_file {path}: {error}"))?;
         Ok(Self { path: path.into(), file })
     }
 

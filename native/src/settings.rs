@@ -5,6 +5,7 @@ use crate::access;
 use crate::auth;
 use crate::files;
 use crate::log;
+use crate::process;
 use crate::site::Site;
 use crate::tls;
 use halyard_core::conf;
@@ -173,6 +174,11 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
             lines.extend(errors);
             return Err(lines.join("\n"));
         }
+    }
+    let wrong = process::check(&config);
+    if !wrong.is_empty() {
+        lines.extend(wrong);
+        return Err(lines.join("\n"));
     }
     let tls = read_tls(&config, &mut lines)?;
     Ok(Settings { config, config_file: Some(path.to_owned()), tokens, sites, warnings: lines, tls })

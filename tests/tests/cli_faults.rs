@@ -22,6 +22,8 @@ enum Fault {
     ClosesAtPublish,
     ClosesAtOnce,
     SpeaksNonsense,
+    /// Takes the connection and never answers.
+    IsSilent,
 }
 
 /// A relay from publishers to all subscribers, with a fault. It lives as long as the test process.
@@ -58,6 +60,9 @@ impl Liar {
             let mut rest = &chunk[..count];
             if count == 0 || self.fault == Fault::ClosesAtOnce {
                 return Ok(());
+            }
+            if self.fault == Fault::IsSilent {
+                continue;
             }
             if self.fault == Fault::SpeaksNonsense {
                 stream.write_all(&[0xFF; 8])?;
@@ -208,5 +213,23 @@ fn pub_and_sub_end_with_mosquittos_codes() {
         assert!(complaint.contains(words), "{fault:?} {args:?}: {complaint}");
         args.push("--quiet");
         assert!(run(&args).stderr.is_empty(), "--quiet");
+    }
+}
+
+#[test]
+fn sub_ends_in_time_if_the_server_never_answers() {
+    let port = Liar::listen(Fault::IsSilent).to_string();
+    let output = run(&["sub", "-p", &port, "-t", "t", "-W", "1"]);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), complaint.as_str()), (Some(27), "Timed out\n"));
+}
+
+#[test]
+fn pub_and_sub_say_their_version() {
+    for verb in ["pub", "sub"] {
+        let output = run(&[verb, "--version"]);
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(text, format!("halyard {verb} version {}\n", env!("CARGO_PKG_VERSION")));
     }
 }

@@ -12,6 +12,7 @@ use halyard_tests::run;
 use halyard_tests::wait_until;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Wrong options or configuration, as Mosquitto says it.
@@ -130,11 +131,32 @@ fn the_pid_file_holds_the_process_id_while_it_runs() {
     assert_eq!(fs::read_to_string(&path).unwrap().trim(), broker.pid().to_string());
     broker.signal("TERM");
     wait_until("the pid file to go", || (!path.exists()).then_some(()));
+}
 
-    let outcome =
-        Setup::default().config("pid_file /no/such/folder/pid\nlistener 0 127.0.0.1\n").run();
+#[test]
+fn what_only_the_system_can_judge_is_named_with_file_and_line() {
+    let mut cases = vec![
+        ("pid_file /no/such/folder/pid", ":2: error: pid_file: there is no folder /no/such/folder"),
+        ("log_dest file /no/such/log", ":2: error: log_dest: there is no folder /no/such"),
+    ];
+    let is_root = fs::metadata("/proc/self").expect("ours").uid() == 0;
+    if is_root {
+        cases.push(("user no-such-user", ":2: error: user: there is no user no-such-user here"));
+    }
+    for (line, words) in cases {
+        let config = format!("listener 0 127.0.0.1\n{line}\n");
+        for args in [&[][..], &["--test-config"]] {
+            let outcome = Setup::default().config(&config).args(args).run();
+            assert_eq!(outcome.code, EXIT_USAGE, "{line}: {outcome:?}");
+            assert!(outcome.stderr.contains(words), "{outcome:?}");
+            assert_eq!(outcome.stderr.matches(": error: ").count(), 1, "{outcome:?}");
+        }
+    }
+    // A folder in the place of a file is found when it is opened.
+    let config = "listener 0 127.0.0.1\nallow_anonymous true\npid_file @DIR@\n";
+    let outcome = Setup::default().config(config).run();
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains("pid_file /no/such/folder/pid: "), "{outcome:?}");
+    assert!(outcome.stderr.contains("halyard.conf:3: pid_file "), "{outcome:?}");
 }
 
 /// Only root can become another; everybody else stays who he is.
@@ -152,11 +174,6 @@ fn the_process_becomes_the_user_of_the_configuration() {
     let broker = Broker::spawn(config);
     let (ours, its) = (uid("self"), uid(&broker.pid().to_string()));
     assert_eq!(its, if ours == "0" { nobody } else { ours.clone() });
-    if ours == "0" {
-        let outcome = Setup::default().config("user no-such-user\nlistener 0 127.0.0.1\n").run();
-        assert_eq!(outcome.code, Some(1), "{outcome:?}");
-        assert!(outcome.stderr.contains("no-such-user: there is no such user"), "{outcome:?}");
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::Address;
 use super::Listener;
 use super::ListenerConfig;
 use super::Protocol;
+use super::Said;
 use super::ServerConfig;
 use super::diagnose;
 use super::diagnose::Diagnostic;
@@ -161,9 +162,7 @@ impl Reader<'_> {
             self.draft.security = Some(at.place);
         }
         self.note_status(option, &value, (option.name, target), at);
-        if option.scope == Scope::General && !option.reload {
-            self.note_fixed(option, &value, at);
-        }
+        self.note_line(option, &value, at);
         self.set(current, option, target, &value, at);
     }
 
@@ -335,16 +334,21 @@ impl Reader<'_> {
         }
     }
 
-    /// Keeps what a reload is to compare.
-    fn note_fixed(&mut self, option: &OptionSpec, value: &Value, at: At<'_>) {
+    /// Keeps what a reload compares, and what only the system can judge.
+    fn note_line(&mut self, option: &OptionSpec, value: &Value, at: At<'_>) {
         let Setter::General(_) = option.set else { return };
-        let fixed = &mut self.draft.server.fixed;
+        let texts = matches!(option.kind, Kind::Path | Kind::Text(_) | Kind::LogDestination);
+        if option.scope != Scope::General || (option.reload && !texts) {
+            return;
+        }
+        let place = self.report.name(at.place);
+        let said = &mut self.draft.server.said;
         if option.repeat != Repeat::Every {
-            fixed.retain(|(name, _)| *name != option.name);
+            said.retain(|other| other.option != option.name);
         }
-        if !is_default(option, value) {
-            fixed.push((option.name, at.line.rest.trim().to_owned()));
-        }
+        let fixed = !option.reload && !is_default(option, value);
+        let value = at.line.rest.trim().to_owned();
+        said.push(Said { option: option.name, value, place, fixed });
     }
 
     fn set(

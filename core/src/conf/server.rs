@@ -42,9 +42,30 @@ pub struct ServerConfig {
     pub worker_threads: Option<u16>,
     /// The access list for all listeners; to be read into `broker.access`.
     pub acl_file: Option<String>,
-    /// What the lines say that a reload does not take over, of the broker as a whole: the option's
-    /// name and its value, unless that is the default.
-    pub fixed: Vec<(&'static str, String)>,
+    /// The lines about the broker as a whole that somebody may have to name: what a reload does not
+    /// take over, and texts that only the system can judge.
+    pub said: Vec<Said>,
+}
+
+/// A line of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The option.
+    pub option: &'static str,
+    /// Its value, as it was written.
+    pub value: String,
+    /// The line: `FILE:LINE`.
+    pub place: String,
+    /// Whether a reload leaves it as it is: a value that is not the default.
+    pub fixed: bool,
+}
+
+impl ServerConfig {
+    /// Where the option was set to this value; its name if that is not known.
+    pub fn place(&self, option: &str, value: &str) -> String {
+        let said = self.said.iter().find(|said| said.option == option && said.value == value);
+        said.map_or_else(|| option.to_owned(), |said| said.place.clone())
+    }
 }
 
 /// What the verification of users may cost.
@@ -353,7 +374,7 @@ impl ServerConfig {
             pid_file: None,
             user: None,
             set_tcp_nodelay: true,
-            fixed: Vec::new(),
+            said: Vec::new(),
             max_tls_handshakes: 1000,
             tls_handshake_timeout_secs: 0,
             worker_threads: None,

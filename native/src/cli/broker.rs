@@ -180,8 +180,9 @@ fn broker(options: &Options) -> Result<(), Failure> {
     }
     let files = process::raise_file_limit();
     let (bound, notes) = server::bind_all(&settings.config).map_err(failure)?;
-    let pid_file =
-        settings.config.pid_file.as_deref().map(PidFile::open).transpose().map_err(failure)?;
+    let config = &settings.config;
+    let open_pid_file = |path: &String| PidFile::open(path, &config.place("pid_file", path));
+    let pid_file = config.pid_file.as_ref().map(open_pid_file).transpose().map_err(failure)?;
     if options.daemon {
         // Before there is any other thread.
         process::daemonize().map_err(failure)?;
@@ -192,7 +193,8 @@ fn broker(options: &Options) -> Result<(), Failure> {
     announce(&log, &settings, &bound, &notes);
     let outcome = serve(options, settings, bound, &log, files, pid_file);
     if let Err(error) = &outcome {
-        log.line(LogType::Error, format_args!("{}", error.text));
+        let text = error.text.trim_start_matches("halyard: error: ");
+        log.line(LogType::Error, format_args!("{text}"));
     }
     writer.close();
     outcome

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use halyard_core::conf::Address;
 use halyard_core::conf::Listener;
 use halyard_core::conf::Protocol;
+use halyard_core::conf::Said;
 use halyard_core::conf::SocketDomain;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -118,21 +119,23 @@ fn read(reread: &Reread, log: &Log, held: &Settings) -> Result<Arc<Settings>, St
 fn keep_fixed(held: &Settings, settings: &mut Settings) -> Vec<String> {
     let (new, old) = (&mut settings.config, &held.config);
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in old.fixed.iter().chain(&new.fixed) {
-        let said = |all: &[(&'static str, String)]| -> Vec<String> {
-            all.iter().filter(|(other, _)| other == name).map(|(_, text)| text.clone()).collect()
-        };
-        if !names.contains(name) && said(&old.fixed) != said(&new.fixed) {
-            names.push(name);
+    let fixed = |all: &[Said], name: &str| -> Vec<String> {
+        let lines = all.iter().filter(|said| said.fixed && said.option == name);
+        lines.map(|said| said.value.clone()).collect()
+    };
+    for Said { option, .. } in old.said.iter().chain(&new.said) {
+        if !names.contains(option) && fixed(&old.said, option) != fixed(&new.said, option) {
+            names.push(option);
         }
     }
+    let taken: Vec<Said> = new.said.iter().filter(|said| !said.fixed).cloned().collect();
+    new.said = old.said.iter().filter(|said| said.fixed).cloned().chain(taken).collect();
     new.broker.persistence = old.broker.persistence;
     new.store.clone_from(&old.store);
     new.pid_file.clone_from(&old.pid_file);
     new.user.clone_from(&old.user);
     new.set_tcp_nodelay = old.set_tcp_nodelay;
     new.worker_threads = old.worker_threads;
-    new.fixed.clone_from(&old.fixed);
     if names.is_empty() {
         return Vec::new();
     }

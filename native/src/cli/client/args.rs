@@ -305,7 +305,11 @@ impl Args {
     }
 
     pub(super) fn set_id(&mut self, value: &OsStr) -> Result<(), String> {
-        self.id = Some(text(value)?);
+        let id = text(value)?;
+        if id.is_empty() {
+            return Err("Invalid id.".to_owned());
+        }
+        self.id = Some(id);
         Ok(())
     }
 

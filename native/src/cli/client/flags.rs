@@ -218,6 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn the_help_has_every_flag() {
+        let texts = [include_str!("help_pub.txt"), include_str!("help_sub.txt")];
+        for (help, other) in texts.into_iter().zip([Sub, Pub]) {
+            let words: Vec<_> =
+                help.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';')).collect();
+            for flag in FLAGS.iter().filter(|flag| flag.verb != other) {
+                for name in [flag.short, flag.long].iter().filter(|name| !name.is_empty()) {
+                    assert!(words.contains(name), "{name} is not in:\n{help}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (words, name) in [
             (&["--tls-engine", "x"] as &[&str], "--tls-engine"),

@@ -33,6 +33,11 @@ fn run(verb: Verb, words: &[OsString], help: &str) -> ExitCode {
         crate::cli::print(help);
         return ExitCode::SUCCESS;
     }
+    if words.iter().any(|word| word == "--version") {
+        let version = env!("CARGO_PKG_VERSION");
+        crate::cli::print(&format!("halyard {} version {version}\n", verb.name()));
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::parse(verb, words) {
         Ok(args) => args,
         Err(error) => {

@@ -102,6 +102,9 @@ impl<'a> Publisher<'a> {
                 let mut payload = Vec::new();
                 let read = std::io::stdin().lock().read_to_end(&mut payload);
                 read.map_err(|error| format!("Unable to read standard input: {error}."))?;
+                if payload.is_empty() {
+                    return Err("Zero length input.\nError loading input from stdin.".to_owned());
+                }
                 Some(payload)
             }
             Some(Source::Null) => Some(Vec::new()),

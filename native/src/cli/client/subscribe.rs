@@ -44,13 +44,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Outcome> {
     if let Some(error) = session.connect_error.take() {
         return Err(connect_failed(&error));
     }
-    let mut deadline = None;
+    // The server may never answer.
+    let deadline = args.timeout.map(|timeout| session.now() + timeout);
     loop {
         subscriber.write_out();
         if subscriber.connected {
             subscriber.connected = false;
-            let now = session.now();
-            deadline = deadline.or_else(|| args.timeout.map(|timeout| now + timeout));
             subscriber.subscribe(&mut session).map_err(usage)?;
         }
         subscriber.clear_retained(&mut session);
