@@ -114,10 +114,22 @@ impl PidFile {
     }
 }
 
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // After the change of user the folder may not be ours; a stale file does no harm.
-        let _ = fs::remove_file(&self.path);
+impl PidFile {
+    /// Removes it; the text says why it stays.
+    pub(crate) fn remove(self) -> Result<(), String> {
+        remove(&self.path)
+    }
+}
+
+/// Removes a file of ours; the text says why it stays. After the change of user its folder may not
+/// be ours; a stale file does no harm.
+pub(crate) fn remove(path: &Path) -> Result<(), String> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let path = path.display();
+            Err(format!("{path} is left behind: {error}. The next start takes it over."))
+        }
+        _ => Ok(()),
     }
 }
 

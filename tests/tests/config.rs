@@ -159,6 +159,20 @@ fn what_only_the_system_can_judge_is_named_with_file_and_line() {
     assert!(outcome.stderr.contains("halyard.conf:3: pid_file "), "{outcome:?}");
 }
 
+#[test]
+fn what_cannot_be_removed_at_the_end_is_named() {
+    let config = "allow_anonymous true\nuser nobody\nlistener 0 127.0.0.1\npid_file @DIR@/pid\n";
+    let mut broker = Broker::spawn(config);
+    let path = broker.folder().join("pid");
+    broker.signal("TERM");
+    assert!(broker.wait().success());
+    if path.exists() {
+        broker.wait_for_line(&["pid is left behind: "]);
+    } else {
+        assert!(!broker.has_line("left behind"));
+    }
+}
+
 /// Only root can become another; everybody else stays who he is.
 #[test]
 fn the_process_becomes_the_user_of_the_configuration() {

@@ -208,7 +208,7 @@ fn serve(
     files: u32,
     pid_file: Option<PidFile>,
 ) -> Result<(), Failure> {
-    let _pid_file = pid_file.map(PidFile::write).transpose().map_err(failure)?;
+    let pid_file = pid_file.map(PidFile::write).transpose().map_err(failure)?;
     let sockets: Vec<PathBuf> = settings.unix_sockets().map(PathBuf::from).collect();
     if let Some(note) =
         process::drop_privileges(settings.config.user.as_deref()).map_err(failure)?
@@ -220,9 +220,9 @@ fn serve(
     let reload = Arc::new(move || self::settings(&options));
     let server = Server { settings, bound, log: log.clone(), clock: Clock::start(), files, reload };
     let outcome = server.run();
-    for socket in sockets {
-        // It may not be ours to remove any more; the next start replaces it.
-        let _ = std::fs::remove_file(socket);
+    let removed = sockets.iter().map(|socket| process::remove(socket));
+    for text in removed.chain(pid_file.map(PidFile::remove)).filter_map(Result::err) {
+        log.line(LogType::Warning, format_args!("{text}"));
     }
     outcome.map_err(|error| failure(format_args!("the broker stopped: {error}")))
 }

@@ -67,7 +67,10 @@ impl fmt::Display for BindError {
             io::ErrorKind::PermissionDenied => {
                 f.write_str("; ports below 1024 and foreign folders need the right to use them")
             }
-            io::ErrorKind::AddrNotAvailable => f.write_str("; this machine has no such address"),
+            // Errors of the system have a number; others are words of ours.
+            io::ErrorKind::AddrNotAvailable if error.raw_os_error().is_some() => {
+                f.write_str("; this machine has no such address")
+            }
             _ => Ok(()),
         }
     }
