@@ -5,11 +5,11 @@ mod support;
 
 use halyard_core::auth::{Authority, Credential, Grant, Verdict};
 use halyard_core::conf::BrokerConfig;
-use halyard_core::engine::Input;
+use halyard_core::engine::{Input, recover_and_forget};
 use halyard_core::packet::{
     Connect, Packet, Publish, PublishProperties, QoS, UserProperties, Version, Will, WillProperties,
 };
-use halyard_core::time::WallClock;
+use halyard_core::time::{Instant, WallClock};
 use std::sync::Arc;
 use support::*;
 
@@ -246,4 +246,70 @@ fn who_subscribes_on_and_on_waits_for_the_disk_as_publishers_do() {
     }
     net.answer_for_disk();
     assert_eq!(net.paused, [] as [u64; 0]);
+}
+
+#[test]
+fn a_start_does_not_hold_messages_twice() {
+    let mut net = kept();
+    let (sleeper, _) = enter(&mut net, resume("sleeper", 600));
+    net.subscribe(sleeper, "t/#", QoS::AtLeastOnce);
+    net.drop_connection(sleeper);
+    let publisher = net.client(0, "pub", Version::V5);
+    for number in 0..500 {
+        let packet = publish("t/a", QoS::AtLeastOnce, 1, &[7; 20_000]);
+        net.send(publisher, &Packet::Publish(Publish { retain: number < 100, ..packet }));
+        net.read(publisher);
+    }
+    let config = net.config(0);
+    let (mut image, wall) = (net.image.clone(), WallClock(5_000_000));
+    let mut engines = Vec::new();
+    let used = allocation_counter::measure(|| {
+        let made = recover_and_forget(&mut image, &config, 1, Instant::ZERO, wall, |_| ());
+        engines = made.expect("an image that fits").engines;
+    });
+    let held = engines[0].footprint();
+    assert!(held > 10_000_000, "{held} bytes of messages");
+    assert!(used.bytes_max < 2_000_000, "{} bytes while {held} changed hands", used.bytes_max);
+    // Nothing is missing for it.
+    let whole = engines[0].image();
+    net.restart();
+    let mut kept = net.engines[0].image();
+    assert_eq!(whole.messages.len(), kept.messages.len());
+    for (number, held) in &whole.messages {
+        let other = kept.messages.remove(number).expect("the same messages");
+        assert_eq!((&held.body, held.uses), (&other.body, other.uses));
+    }
+}
+
+#[test]
+fn a_message_on_its_way_between_shards_keeps_what_is_left_of_its_expiry() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let mut net = Net::with(3, BrokerConfig { persistence: true, ..BrokerConfig::default() });
+        let name = |shard: usize, net: &Net| {
+            let config = net.config(shard);
+            (0..).map(|n| format!("n{n}")).find(|name| config.owns(name)).expect("a name")
+        };
+        let (here, there) = (name(from, &net), name(to, &net));
+        let sleeper = net.open(to, Version::V5);
+        net.send(sleeper, &Packet::Connect(resume(&there, 600)));
+        net.subscribe(sleeper, "t", QoS::AtLeastOnce);
+        net.drop_connection(sleeper);
+        let publisher = net.client(from, &here, Version::V5);
+        net.links_stalled = true;
+        let properties = PublishProperties {
+            message_expiry_interval: Some(100),
+            ..PublishProperties::default()
+        };
+        let packet = Publish { properties, ..publish("t", QoS::AtLeastOnce, 1, b"x") };
+        net.send(publisher, &Packet::Publish(packet));
+        assert_eq!(net.read(publisher), ["puback 1 0x00"]);
+        net.now = net.now.plus_secs(60);
+        net.restart();
+        net.links_stalled = false;
+        net.turn();
+        let sleeper = net.open(to, Version::V5);
+        net.send(sleeper, &Packet::Connect(resume(&there, 600)));
+        let text = net.properties(sleeper);
+        assert!(text.contains("expiry=40"), "from {from} to {to}: {text}");
+    }
 }

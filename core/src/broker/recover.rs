@@ -22,9 +22,12 @@ use std::sync::Arc;
 type Bodies = BTreeMap<u64, Held<Box<[u8]>>>;
 
 /// Messages made so far, so that each is made once.
-#[derive(Debug, Default)]
-struct Made {
+#[derive(Debug)]
+struct Made<'i> {
     messages: BTreeMap<u64, Arc<Message>>,
+    bodies: &'i mut Bodies,
+    /// Whether a body goes when its message was made.
+    forget: bool,
 }
 
 const NO_LIMIT: QueueLimits = QueueLimits { messages: 0, bytes: 0 };
@@ -34,19 +37,20 @@ impl Broker {
     pub(crate) fn adopt(
         &mut self,
         now: Instant,
-        image: &ShardImage<Box<[u8]>>,
+        image: &mut ShardImage<Box<[u8]>>,
+        forget: bool,
         outlet: &mut impl Outlet,
     ) -> Result<(), BadRecord> {
-        let mut made = Made::default();
+        let mut made = Made { messages: BTreeMap::new(), bodies: &mut image.messages, forget };
         for (number, session) in &image.sessions {
-            self.adopt_session(now, *number, session, &image.messages, &mut made, outlet)?;
+            self.adopt_session(now, *number, session, &mut made, outlet)?;
         }
         self.durable.go_on_after(image.sessions.last_key_value().map_or(0, |(last, _)| *last));
         let own = u64::from(self.config.shard.0);
-        let last = image.messages.keys().rfind(|number| **number >> 48 == own);
+        let last = made.bodies.keys().rfind(|number| **number >> 48 == own);
         self.next_message = last.copied().unwrap_or(0).max(self.next_message);
         for (topic, entry) in &image.retained {
-            self.adopt_retained(topic, entry, image)?;
+            self.adopt_retained(now, topic, entry, &mut made)?;
         }
         for (topic, stamp) in &image.tombstones {
             self.tombstone(now, topic, of_op(*stamp));
@@ -58,7 +62,7 @@ impl Broker {
         }
         for (peer, kept) in &image.outbox {
             for one in kept {
-                let forward = self.forward_of(now, one, &image.messages, &mut made)?;
+                let forward = self.forward_of(now, one, &mut made)?;
                 if let Some(outbox) = self.links.outbox(ShardId(*peer)) {
                     outbox.sent = one.seq;
                     outbox.kept.push_back((one.seq, forward));
@@ -71,10 +75,13 @@ impl Broker {
     /// Retained messages of another shard: every shard holds all of them.
     pub(crate) fn adopt_retained_of(
         &mut self,
-        image: &ShardImage<Box<[u8]>>,
+        now: Instant,
+        image: &mut ShardImage<Box<[u8]>>,
     ) -> Result<(), BadRecord> {
+        let mut made =
+            Made { messages: BTreeMap::new(), bodies: &mut image.messages, forget: false };
         for (topic, entry) in &image.retained {
-            self.adopt_retained(topic, entry, image)?;
+            self.adopt_retained(now, topic, entry, &mut made)?;
         }
         Ok(())
     }
@@ -113,16 +120,18 @@ impl Broker {
         &self,
         now: Instant,
         number: u64,
-        bodies: &Bodies,
-        made: &mut Made,
+        made: &mut Made<'_>,
     ) -> Result<Arc<Message>, BadRecord> {
         if let Some(message) = made.messages.get(&number) {
             return Ok(Arc::clone(message));
         }
-        let held = bodies.get(&number).ok_or(BadRecord { what: "message", at: 0 })?;
+        let held = made.bodies.get_mut(&number).ok_or(BadRecord { what: "message", at: 0 })?;
         let received = self.instant(held.received).min(now);
         let message = decode_message(&held.body, number, received, held.interval)?;
         let message = Arc::new(message);
+        if made.forget {
+            held.body = Box::default();
+        }
         made.messages.insert(number, Arc::clone(&message));
         Ok(message)
     }
@@ -131,11 +140,10 @@ impl Broker {
         &self,
         now: Instant,
         image: &DeliveryImage,
-        bodies: &Bodies,
-        made: &mut Made,
+        made: &mut Made<'_>,
     ) -> Result<Delivery, BadRecord> {
         Ok(Delivery {
-            message: self.message(now, image.message, bodies, made)?,
+            message: self.message(now, image.message, made)?,
             qos: image.qos,
             retain: image.retain,
             subscription_ids: image.ids.clone(),
@@ -147,11 +155,10 @@ impl Broker {
         &self,
         now: Instant,
         image: &ForwardImage,
-        bodies: &Bodies,
-        made: &mut Made,
+        made: &mut Made<'_>,
     ) -> Result<Forward, BadRecord> {
         Ok(Forward {
-            message: self.message(now, image.message, bodies, made)?,
+            message: self.message(now, image.message, made)?,
             plain: image.plain,
             stamp: image.stamp.map(of_op),
             groups: image.groups.clone(),
@@ -161,21 +168,19 @@ impl Broker {
 
     fn adopt_retained(
         &mut self,
+        now: Instant,
         topic: &str,
         entry: &RetainedImage,
-        image: &ShardImage<Box<[u8]>>,
+        made: &mut Made<'_>,
     ) -> Result<(), BadRecord> {
         let stamp = of_op(entry.stamp);
         let known = self.retained.stamp(topic);
         if known.is_some_and(|known| known > stamp) {
             return Ok(());
         }
-        let held = image.messages.get(&entry.message);
-        let held = held.ok_or(BadRecord { what: "retained message", at: 0 })?;
-        let received = self.instant(held.received);
-        let message = decode_message(&held.body, entry.message, received, held.interval)?;
+        let message = self.message(now, entry.message, made)?;
         let expires = entry.expires.map(|at| self.instant(at));
-        self.retained_is(Arc::new(message), expires, stamp);
+        self.retained_is(message, expires, stamp);
         Ok(())
     }
 
@@ -184,8 +189,7 @@ impl Broker {
         now: Instant,
         number: u64,
         image: &SessionImage,
-        bodies: &Bodies,
-        made: &mut Made,
+        made: &mut Made<'_>,
         outlet: &mut impl Outlet,
     ) -> Result<(), BadRecord> {
         let mut session = Session::new(0, (*image.client_id).into(), image.version);
@@ -216,13 +220,13 @@ impl Broker {
         for flight in &image.inflight {
             let state = match &flight.delivery {
                 None => InFlightState::Released,
-                Some(delivery) => InFlightState::of(self.delivery_of(now, delivery, bodies, made)?),
+                Some(delivery) => InFlightState::of(self.delivery_of(now, delivery, made)?),
             };
             flights.push((flight.id, state));
         }
         session.outgoing = Outgoing::recovered(flights);
         for delivery in &image.queue {
-            let delivery = self.delivery_of(now, delivery, bodies, made)?;
+            let delivery = self.delivery_of(now, delivery, made)?;
             session.queue.push(delivery, NO_LIMIT);
         }
         let key = self.settle_in(session);

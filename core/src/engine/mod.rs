@@ -25,7 +25,7 @@ pub use effect::{CloseReason, Effect};
 pub use input::{ConnectionId, DiskState, Input, Peer, ShardId, TransportEnd, Water};
 pub use observer::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen, SessionEnd};
 
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, recover, recover_and_forget};
 
 use crate::arena::Arena;
 use crate::broker::{Broker, Ending, Pressure, TimerKey};

@@ -29,10 +29,37 @@ pub fn recover<O: Observer>(
     seed: u64,
     now: Instant,
     wall: WallClock,
+    observer: impl FnMut(ShardId) -> O,
+) -> Result<Recovered<O>, BadRecord> {
+    recover_from(image, config, (seed, now, wall), false, observer)
+}
+
+/// The same for who needs the image no more: a broker of one shard never holds its messages twice.
+/// What is left of the image is its epoch.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_and_forget<O: Observer>(
+    image: &mut Image<Box<[u8]>>,
+    config: &Config,
+    seed: u64,
+    now: Instant,
+    wall: WallClock,
+    observer: impl FnMut(ShardId) -> O,
+) -> Result<Recovered<O>, BadRecord> {
+    recover_from(image, config, (seed, now, wall), config.shards <= 1, observer)
+}
+
+fn recover_from<O: Observer>(
+    image: &mut Image<Box<[u8]>>,
+    config: &Config,
+    (seed, now, wall): Clocks,
+    forget: bool,
     mut observer: impl FnMut(ShardId) -> O,
 ) -> Result<Recovered<O>, BadRecord> {
     let mut batches = Vec::new();
     if has_outstanding(image) {
+        image.age(wall.0);
         finish_links(image, config, (seed, now, wall), &mut batches)?;
     }
     let shards = config.shards.max(1);
@@ -44,7 +71,7 @@ pub fn recover<O: Observer>(
     let (mut engines, mut queue) = (Vec::new(), VecDeque::new());
     for shard in (0..shards).map(ShardId) {
         let clocks = (seed, now, wall);
-        let (engine, links) = build(image, config, shard, clocks, observer(shard))?;
+        let (engine, links) = build(image, config, shard, clocks, forget, observer(shard))?;
         engines.push(engine);
         queue.extend(links);
     }
@@ -71,12 +98,13 @@ fn mark(image: &Image<Box<[u8]>>, from: u16, to: u16) -> u64 {
     shard.and_then(|shard| shard.marks.get(&from).copied()).unwrap_or(0)
 }
 
-/// One engine of the image.
+/// One engine of the image, which may forget the messages that it gives.
 fn build<O: Observer>(
-    image: &Image<Box<[u8]>>,
+    image: &mut Image<Box<[u8]>>,
     config: &Config,
     shard: ShardId,
     (seed, now, wall): Clocks,
+    forget: bool,
     observer: O,
 ) -> Result<(Engine<O>, Links), BadRecord> {
     let count = u16::try_from(image.shards.len()).unwrap_or(1);
@@ -85,12 +113,14 @@ fn build<O: Observer>(
     let mut engine = Engine::new(Arc::new(config), key, now, wall, observer);
     let mut effects = Vec::new();
     let (broker, mut out) = engine.parts(now, &mut effects);
-    for (at, one) in (0_u16..).zip(&image.shards) {
+    for at in 0..count {
+        let handled = mark(image, shard.0, at);
+        let Some(one) = image.shards.get_mut(usize::from(at)) else { continue };
         if at == shard.0 {
-            broker.adopt(now, one, &mut out)?;
+            broker.adopt(now, one, forget, &mut out)?;
         } else {
-            broker.adopt_retained_of(one)?;
-            broker.go_on_after(ShardId(at), mark(image, shard.0, at), 0);
+            broker.adopt_retained_of(now, one)?;
+            broker.go_on_after(ShardId(at), handled, 0);
         }
     }
     let stamps = image.shards.iter().flat_map(|one| {
@@ -120,7 +150,7 @@ fn finish_links(
     let (mut engines, mut queue) = (Vec::new(), VecDeque::new());
     let count = u16::try_from(image.shards.len()).unwrap_or(1);
     for shard in (0..count).map(ShardId) {
-        let (engine, links) = build(image, config, shard, clocks, ())?;
+        let (engine, links) = build(image, config, shard, clocks, false, ())?;
         engines.push(engine);
         queue.extend(links);
     }

@@ -35,19 +35,28 @@ impl<M: Clone> Image<M> {
         for (client_id, mut session) in sessions {
             detach(&mut session, self.wall);
             let home = usize::from(shard_of(&client_id, count).0);
-            self.shards[home].adopt(session, &messages, &numbers);
+            self.shards[home].adopt(session, &mut messages, &numbers, count == 1);
         }
         for (topic, (entry, _)) in retained {
             let Some(mut entry) = entry else { continue };
             let home = shard_of(&topic, count).0;
             let shard = &mut self.shards[usize::from(home)];
-            let held = messages.get(&entry.message);
+            entry.message = shard.take_in(entry.message, &mut messages, &numbers, count == 1);
+            let held = shard.messages.get(&entry.message);
             let own = held.and_then(|held| Some((held.received, held.interval?)));
             let own = own.map(|(from, secs)| from.saturating_add(u64::from(secs) * 1000));
             entry.expires = entry.expires.map(|at| at.min(own.unwrap_or(at)));
-            entry.message = shard.take_in(entry.message, &messages, &numbers);
             entry.stamp = (1, home);
             shard.retained.insert(topic, entry);
+        }
+    }
+}
+
+impl<M> Image<M> {
+    /// Time that messages have waited no longer counts as their expiry, as of `wall`.
+    pub(crate) fn age(&mut self, wall: u64) {
+        for held in self.shards.iter_mut().flat_map(|shard| shard.messages.values_mut()) {
+            age(held, wall);
         }
     }
 }
@@ -115,27 +124,35 @@ impl<M: Clone> ShardImage<M> {
     fn adopt(
         &mut self,
         mut session: SessionImage,
-        messages: &BTreeMap<u64, Held<M>>,
+        messages: &mut BTreeMap<u64, Held<M>>,
         numbers: &BTreeMap<u64, u64>,
+        is_only: bool,
     ) {
         let sent = session.inflight.iter_mut().filter_map(|flight| flight.delivery.as_mut());
         for delivery in sent.chain(&mut session.queue) {
-            delivery.message = self.take_in(delivery.message, messages, numbers);
+            delivery.message = self.take_in(delivery.message, messages, numbers, is_only);
         }
         let number = self.sessions.last_key_value().map_or(1, |(last, _)| last + 1);
         self.sessions.insert(number, session);
     }
 
-    /// Names a message here under its new number.
+    /// Names a message here under its new number; the only shard has the one copy of it.
     fn take_in(
         &mut self,
         message: u64,
-        messages: &BTreeMap<u64, Held<M>>,
+        messages: &mut BTreeMap<u64, Held<M>>,
         numbers: &BTreeMap<u64, u64>,
+        is_only: bool,
     ) -> u64 {
         let number = numbers.get(&message).copied().unwrap_or(message);
-        if let Some(held) = messages.get(&message) {
-            self.messages.entry(number).or_insert_with(|| held.clone()).uses += 1;
+        if let Some(held) = self.messages.get_mut(&number) {
+            held.uses += 1;
+            return number;
+        }
+        let held =
+            if is_only { messages.remove(&message) } else { messages.get(&message).cloned() };
+        if let Some(held) = held {
+            self.messages.insert(number, Held { uses: 1, ..held });
         }
         number
     }

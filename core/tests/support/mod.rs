@@ -32,7 +32,7 @@ pub struct Net {
     pub links_stalled: bool,
     pub answers: Vec<AdminReply>,
     /// What the records so far amount to, with `persistence`.
-    image: Image<Box<[u8]>>,
+    pub image: Image<Box<[u8]>>,
     /// Whether nothing becomes durable until [`Net::answer_for_disk`].
     pub disk_stalled: bool,
     /// The wall clock when the process began.

@@ -61,7 +61,9 @@ impl Server {
         let (now, wall) = (self.clock.now(), Clock::wall());
         let one = settings.engine(ShardId(0), mailboxes.len());
         let recovered =
-            engine::recover(&mut found.image, &one, clock::seed(), now, wall, |_| lines());
+            engine::recover_and_forget(&mut found.image, &one, clock::seed(), now, wall, |_| {
+                lines()
+            });
         let Recovered { engines, batches } = recovered.map_err(damaged)?;
         let epoch = found.image.epoch;
         let (log, place) = (self.log.clone(), found.place());
