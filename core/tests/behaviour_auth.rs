@@ -140,6 +140,7 @@ fn too_much_behind_a_connect_that_waits_is_refused() {
     let verdict = grant(&net, "ann");
     answer(&mut net, raw, 1, verdict);
     assert_eq!(net.stats()[0].clients_connected, 0);
+    assert_eq!(net.stats()[0].pipelined_refused, 1);
 }
 
 #[test]

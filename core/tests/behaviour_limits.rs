@@ -177,3 +177,28 @@ fn rates_and_counts_outlive_a_snapshot() {
     assert!(net.paused.is_empty());
     assert_eq!(hello(&mut net, "b", Some("ann"), 600).1, "connack 0x97");
 }
+
+#[test]
+fn output_timeout_ends_who_does_not_read() {
+    for (secs, keep_alive, patience) in [(5, 0, 5), (5, 10, 45), (0, 0, 0)] {
+        let mut net =
+            with(|broker| *broker = support::broker_of(&format!("output_timeout {secs}")));
+        let raw = net.open(0, V5);
+        let mut hello = connect("sleeper", V5);
+        hello.keep_alive = keep_alive;
+        net.send(raw, &Packet::Connect(hello));
+        net.read(raw);
+        net.water(raw, true);
+        if patience == 0 {
+            net.pass(10_000);
+            assert!(!net.closed.contains_key(&raw.conn.0), "no limit");
+            continue;
+        }
+        net.pass(patience - 1);
+        assert!(!net.closed.contains_key(&raw.conn.0), "{secs} s, Keep Alive {keep_alive} s");
+        net.pass(1);
+        assert!(net.closed.contains_key(&raw.conn.0), "{secs} s, Keep Alive {keep_alive} s");
+        assert_eq!(net.read(raw), ["disconnect 0x97"]);
+        assert_eq!(net.stats()[0].slow_closed, 1);
+    }
+}

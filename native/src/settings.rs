@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     /// What is harmless but should be known.
     pub(crate) warnings: Vec<String>,
     /// TLS by listener, its files read; connections keep what they began with.
-    tls: Vec<Option<Arc<rustls::ServerConfig>>>,
+    tls: Vec<Option<tls::Secured>>,
 }
 
 impl Settings {
@@ -93,7 +93,12 @@ impl Settings {
 
     /// TLS of the listener with this index, if it has it.
     pub(crate) fn tls(&self, listener: u16) -> Option<&Arc<rustls::ServerConfig>> {
-        self.tls.get(usize::from(listener))?.as_ref()
+        Some(&self.tls.get(usize::from(listener))?.as_ref()?.config)
+    }
+
+    /// When the certificate of each listener ends, seconds since 1970, for those that have one.
+    pub(crate) fn certificate_ends(&self) -> Vec<Option<i64>> {
+        self.tls.iter().map(|tls| tls.as_ref().map(|tls| tls.expires)).collect()
     }
 
     /// Takes over from `other` the listener that was its number `index`, as our number `at`.
@@ -233,7 +238,7 @@ fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String
 fn read_tls(
     config: &ServerConfig,
     lines: &mut Vec<String>,
-) -> Result<Vec<Option<Arc<rustls::ServerConfig>>>, String> {
+) -> Result<Vec<Option<tls::Secured>>, String> {
     let mut all = Vec::new();
     let mut failed = false;
     for listener in &config.listeners {

@@ -7,7 +7,7 @@
 mod tls_support;
 
 use halyard_core::packet::{Packet, QoS, ReasonCode, Version};
-use halyard_tests::{Broker, Client, Setup, Stream, frame, handshake, wait_until};
+use halyard_tests::{Broker, Client, Setup, Stream, frame, handshake, request, wait_until};
 use rcgen::{DnType, DnValue, date_time_ymd};
 use rustls::version::{TLS12, TLS13};
 use std::io::{Read, Write};
@@ -344,9 +344,10 @@ fn what_speaks_the_wrong_language_is_closed_and_nobody_else_notices() {
 fn slow_handshakes_end_and_others_are_served_meanwhile() {
     let pki = Pki::new();
     let config = format!(
-        "{OPEN}connect_timeout 3\ntls_handshake_timeout 1\nmax_tls_handshakes 20\n{}{}",
+        "{OPEN}connect_timeout 3\ntls_handshake_timeout 1\nmax_tls_handshakes 20\n{}{}{}",
         pki.listener(""),
         pki.listener("protocol websockets"),
+        "listener 0 127.0.0.1\nprotocol http_api\n",
     );
     let broker = Broker::spawn(&config);
     let slow: Vec<_> = (0..30).map(|_| tcp(mqtts(&broker))).collect();
@@ -358,6 +359,14 @@ fn slow_handshakes_end_and_others_are_served_meanwhile() {
     for mut socket in slow {
         assert!(!matches!(socket.read(&mut [0]), Ok(1..)), "it was closed");
     }
+    let pages = broker.addresses("http")[0];
+    let page = request(pages, &format!("GET /metrics HTTP/1.1\r\nHost: {pages}\r\n\r\n"));
+    let page = String::from_utf8_lossy(&page.body).into_owned();
+    for option in ["max_tls_handshakes", "tls_handshake_timeout"] {
+        let denied = format!("option=\"{option}\"}} ");
+        assert!(page.contains(&denied), "{option}: {page}");
+    }
+    assert!(!page.contains("option=\"connect_timeout\""), "{page}");
     // One deadline for all of it: TLS is quick, the upgrade takes half, CONNECT never comes.
     let begin = Instant::now();
     let address = broker.addresses("wss")[0];
@@ -420,4 +429,25 @@ fn a_denied_client_reads_the_refusal_over_tls() {
         other => panic!("{other:?}"),
     });
     assert!(client.until_closed().is_empty());
+}
+
+#[test]
+fn the_end_of_a_certificate_is_shown_and_follows_a_reload() {
+    const NAME: &str = "halyard_listener_certificate_expires_seconds";
+    let pki = Pki::new();
+    pki.server("server", |params| params.not_after = date_time_ymd(2051, 1, 1));
+    let pages = "listener 0 127.0.0.1\nprotocol http_api\n";
+    let broker = Broker::spawn(&format!("{OPEN}{}{pages}", pki.listener("")));
+    let ends = || -> Vec<String> {
+        let pages = broker.addresses("http")[0];
+        let page = request(pages, &format!("GET /metrics HTTP/1.1\r\nHost: {pages}\r\n\r\n"));
+        let page = String::from_utf8_lossy(&page.body).into_owned();
+        page.lines().filter(|line| line.starts_with(NAME)).map(str::to_owned).collect()
+    };
+    let expected = format!("{NAME}{{listener=\"0\",place=\"127.0.0.1 port 0\"}} ");
+    assert_eq!(ends(), [format!("{expected}{}", 2_556_144_000_u64)]);
+    pki.server("server", |params| params.not_after = date_time_ymd(2052, 1, 1));
+    broker.signal("HUP");
+    let end = format!("{expected}{}", 2_587_680_000_u64);
+    wait_until("the new end", || (ends() == [end.as_str()]).then_some(()));
 }

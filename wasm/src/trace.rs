@@ -97,8 +97,8 @@ impl Observer for Trace {
                     records.put_text(&reason.to_string());
                 }
             }
-            // The page's broker has no access lists.
-            Event::Denied { .. } => {}
+            // The page's broker has no access lists, and shows each delivery that is dropped.
+            Event::Denied { .. } | Event::Dropping { .. } | Event::OverReceiveMaximum { .. } => {}
             Event::Subscribed { client_id, filter, reason } => {
                 if let Some(records) = self.pair(trace::SUBSCRIBED, now, client_id, filter) {
                     records.put_u8(reason.as_u8());

@@ -6,7 +6,7 @@ use super::link::{Forward, Stamp};
 use super::shared::Choice;
 use super::{Broker, Grant, Outlet, Pressure, Subscriber, access};
 use crate::codec;
-use crate::engine::{DeliverySeen, Outcome, ShardId};
+use crate::engine::{DeliverySeen, Event, Outcome, ShardId};
 use crate::message::Message;
 use crate::packet::{Publish, QoS, SubscriptionIds, Version};
 use crate::session::{Attached, Delivery, QueueLimits, Session, SessionKey};
@@ -228,6 +228,7 @@ impl Broker {
         if qos == QoS::AtMostOnce {
             if !room {
                 self.stats.drops.slow_consumer += 1;
+                tell_drop(now, session, Outcome::SlowConsumer, outlet);
                 observe(outlet, session, topic, qos, Outcome::SlowConsumer);
                 return;
             }
@@ -322,6 +323,7 @@ impl Broker {
             self.durable.queued(session, &delivery);
         } else {
             self.stats.drops.queue_full += 1;
+            tell_drop(now, session, Outcome::QueueFull, outlet);
         }
         let outcome = if taken { Outcome::Queued } else { Outcome::QueueFull };
         observe(outlet, session, topic, qos, outcome);
@@ -452,6 +454,13 @@ pub(super) fn fits(
     let mut packet = outgoing(session, publish, qos, false, ids);
     packet.packet_id = (qos != QoS::AtMostOnce).then(|| crate::packet::PacketId::new(1)).flatten();
     codec::publish_len(&packet, session.version) <= attached.maximum_packet_size
+}
+
+/// Reports that messages for a Session begin to be dropped, if this is the first of them.
+fn tell_drop(now: Instant, session: &mut Session, outcome: Outcome, outlet: &mut impl Outlet) {
+    if session.begins_to_drop(now) {
+        outlet.event(&Event::Dropping { client_id: &session.client_id, outcome });
+    }
 }
 
 pub(super) fn observe(

@@ -2,6 +2,7 @@
 //! retained, routed and acknowledged.
 
 use super::{Broker, Outlet, Violation};
+use crate::engine::Event;
 use crate::journal::Op;
 use crate::message::Message;
 use crate::packet::{Ack, Packet, PacketId, Publish, QoS, ReasonCode};
@@ -52,10 +53,7 @@ impl Broker {
             return self.publish_exactly_once(now, key, id, publish, outlet);
         }
         if self.is_over_quota(key) {
-            self.stats.receive_maximum_exceeded += 1;
-            if self.config.broker.receive_maximum_enforced {
-                return Err(OVER_QUOTA);
-            }
+            self.exceed_quota(key, outlet)?;
         }
         let published = self.accept(now, key, publish, outlet);
         self.acknowledge(key, id, published, Packet::Puback, outlet);
@@ -74,10 +72,10 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
         let mut arrival = session.incoming.receive(id, quota);
         if arrival == Arrival::OverQuota {
-            self.stats.receive_maximum_exceeded += 1;
-            if self.config.broker.receive_maximum_enforced {
-                return Err(OVER_QUOTA);
-            }
+            self.exceed_quota(key, outlet)?;
+        }
+        let Some(session) = self.sessions.get_mut(key.slot) else { return Ok(()) };
+        if arrival == Arrival::OverQuota {
             arrival = session.incoming.receive(id, None);
         }
         let published = match arrival {
@@ -105,6 +103,23 @@ impl Broker {
         let max = self.config.broker.max_inflight_messages;
         let v5 = self.session(key).is_some_and(|session| session.version.is_v5());
         (v5 && max > 0).then_some(max)
+    }
+
+    /// A client sends more than its Receive Maximum allows: an error, or counted and told once.
+    #[cold]
+    fn exceed_quota(&mut self, key: SessionKey, outlet: &mut impl Outlet) -> Result<(), Violation> {
+        self.stats.receive_maximum_exceeded += 1;
+        if self.config.broker.receive_maximum_enforced {
+            return Err(OVER_QUOTA);
+        }
+        let receive_maximum = self.config.broker.max_inflight_messages;
+        if let Some(session) = self.sessions.get_mut(key.slot)
+            && session.incoming.begins_to_exceed()
+        {
+            let client_id = &session.client_id;
+            outlet.event(&Event::OverReceiveMaximum { client_id, receive_maximum });
+        }
+        Ok(())
     }
 
     fn is_over_quota(&self, key: SessionKey) -> bool {

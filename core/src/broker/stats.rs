@@ -155,6 +155,8 @@ counters! {
         auth_busy: Counter,
         /// CONNECT packets refused after too many failures from the same place.
         auth_throttled: Counter,
+        /// CONNECT packets refused because too much came behind them before they were answered (`max_pipelined_bytes`).
+        pipelined_refused: Counter,
         /// Connections closed for malformed packets or breaches of the protocol.
         protocol_errors: Counter,
         /// PUBLISH packets over the Receive Maximum (`receive_maximum_action`).

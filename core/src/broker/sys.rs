@@ -7,7 +7,7 @@ use crate::engine::ShardId;
 use crate::message::Message;
 use crate::packet::QoS;
 use crate::state::{Opaque, state};
-use crate::time::Instant;
+use crate::time::{Instant, WallClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,9 +91,12 @@ impl Broker {
         }
         let interval = self.config.broker.sys_interval_secs;
         if interval > 0 {
-            // Aligned to the interval, the first round at once.
-            let due =
-                if self.sys.last.is_none() { now } else { now.plus_secs(u64::from(interval)) };
+            // The first round at once, the others where the wall clock shows a multiple of the
+            // interval: so they do not drift, and brokers publish together.
+            let due = match self.sys.last {
+                None => now,
+                Some(_) => now.plus_millis(until_multiple(self.wall, u64::from(interval) * 1000)),
+            };
             self.sys.due = Some(due);
             self.timers.arm(due, TimerKey::Sys);
         }
@@ -244,6 +247,13 @@ impl Broker {
     }
 }
 
+/// Milliseconds from `wall` to a multiple of `interval`: the next one that is half an interval away
+/// at least, as the wall clock need not agree with the timer to the millisecond.
+const fn until_multiple(wall: WallClock, interval: u64) -> u64 {
+    let next = interval - wall.0 % interval;
+    if next * 2 < interval { next + interval } else { next }
+}
+
 /// `average` moved towards `value` by a time of `elapsed` with the time constant `window`, both in
 /// seconds: e^-x as 1 / (1 + x + x²/2 + x³/6), in millionths.
 fn decay(average: u64, value: u64, elapsed: u64, window: u64) -> u64 {
@@ -257,7 +267,19 @@ fn decay(average: u64, value: u64, elapsed: u64, window: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::decay;
+    use super::{WallClock, decay, until_multiple};
+
+    #[test]
+    fn rounds_are_where_the_wall_clock_shows_a_multiple_of_the_interval() {
+        for (wall, expected) in
+            [(0, 10_000), (10_000, 10_000), (10_003, 9_997), (14_999, 5_001), (15_001, 14_999)]
+        {
+            assert_eq!(until_multiple(WallClock(wall), 10_000), expected, "{wall}");
+        }
+        // A timer that fired a little before the multiple makes no second round of it.
+        assert_eq!(until_multiple(WallClock(19_999), 10_000), 10_001);
+        assert_eq!(until_multiple(WallClock(5_000), 1_000), 1_000);
+    }
 
     #[test]
     fn an_average_approaches_its_value() {

@@ -56,6 +56,8 @@ pub struct BrokerConfig {
     pub connect_timeout_secs: u32,
     /// Seconds from the first to the last byte of a packet; 0 = no limit.
     pub packet_timeout_secs: u32,
+    /// Seconds that a client may leave its output unread; 0 = no limit.
+    pub output_timeout_secs: u32,
     /// Bytes of unsent output above which a connection counts as slow.
     pub output_high_water: u32,
     /// Bytes of unsent output below which it no longer does.
@@ -134,6 +136,7 @@ impl Default for BrokerConfig {
             max_properties: 1100,
             connect_timeout_secs: 10,
             packet_timeout_secs: 60,
+            output_timeout_secs: 120,
             output_high_water: 262_144,
             output_low_water: 65_536,
             turn_budget_bytes: 1_048_576,

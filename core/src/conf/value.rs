@@ -295,8 +295,13 @@ fn time_format(rest: &str) -> Result<Reading<'_>, Problem> {
 fn log_destination(rest: &str) -> Result<Reading<'_>, Problem> {
     const WORDS: &[&str] = &["stdout", "stderr", "syslog", "topic", "file", "none"];
     let (word, behind) = first_word(rest);
-    if word == "dlt" {
-        let what = "logging to DLT is not supported";
+    let system = match word {
+        "dlt" => Some("the DLT daemon of cars needs a library of its own"),
+        "android" => Some("Android's log exists on Android alone"),
+        _ => None,
+    };
+    if let Some(why) = system {
+        let what = format!("log_dest {word} is not supported: {why}");
         return Err(Problem::new(what, expected(Kind::LogDestination)));
     }
     let word = word_of(WORDS, word)

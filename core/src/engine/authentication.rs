@@ -136,6 +136,7 @@ impl<O: Observer> Engine<O> {
             pending.held.extend_from_slice(chunk);
             return true;
         }
+        self.broker.stats.pipelined_refused += 1;
         let detail = "more bytes behind CONNECT than max_pipelined_bytes";
         self.refuse(now, slot, ReasonCode::QuotaExceeded, detail, effects);
         false

@@ -4,15 +4,35 @@
 use super::{CloseReason, ConnectionId, Direction, Effect, Engine, Observer, PacketSeen};
 use crate::broker::{Next, TimerKey, Violation};
 use crate::codec::{DecodeError, Decoder, Limits};
+use crate::conf::BrokerConfig;
 use crate::connection::{AliasError, Connection, IncomingAliases, Phase, Rates, Unread};
 use crate::packet::{Packet, Publish, ReasonCode, Version};
 use crate::time::Instant;
 
-/// How long a connection may stay blocked because the client does not read, at least.
-const BLOCKED_SECS_MIN: u64 = 120;
+/// A connection that waits for another shard is looked at again so long after its Keep Alive.
+const HELD_SECS: u64 = 120;
+
 /// How long a client of 3.x waits for room on the disk before it is closed.
 const ROOM_SECS: u64 = 120;
 const FULL: &str = "the disk of the store is full, which 3.x cannot be told in PUBACK";
+
+/// The time-outs of the configuration, seconds; 0 = none.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    connect: u64,
+    packet: u64,
+    output: u64,
+}
+
+impl Patience {
+    fn of(broker: &BrokerConfig) -> Self {
+        Self {
+            connect: broker.connect_timeout_secs.into(),
+            packet: broker.packet_timeout_secs.into(),
+            output: broker.output_timeout_secs.into(),
+        }
+    }
+}
 
 impl<O: Observer> Engine<O> {
     pub(super) fn bytes(
@@ -340,10 +360,9 @@ impl<O: Observer> Engine<O> {
 
     /// Arms the timer of a connection for what is due first.
     pub(super) fn arm(&mut self, now: Instant, slot: u32) {
-        let broker_config = &self.links.config.broker;
+        let patience = Patience::of(&self.links.config.broker);
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
-        let due =
-            due(connection, broker_config.connect_timeout_secs, broker_config.packet_timeout_secs);
+        let due = due(connection, patience);
         let due = due.map(|at| at.max(now));
         if due == connection.timer {
             return;
@@ -359,16 +378,14 @@ impl<O: Observer> Engine<O> {
 
     /// A connection's timer fired: perhaps a packet came since it was armed.
     pub(super) fn connection_timer(&mut self, now: Instant, slot: u32, effects: &mut Vec<Effect>) {
-        let broker_config = &self.links.config.broker;
-        let (connect_secs, packet_secs) =
-            (broker_config.connect_timeout_secs, broker_config.packet_timeout_secs);
+        let patience = Patience::of(&self.links.config.broker);
         let Some(connection) = self.links.slots.get_mut(slot) else { return };
         connection.timer = None;
         if connection.throttled().is_some_and(|(_, until)| until <= now) {
             self.unthrottle(now, slot, effects);
             return;
         }
-        let due = due(connection, connect_secs, packet_secs);
+        let due = due(connection, patience);
         if due.is_none_or(|at| at > now) {
             self.arm(now, slot);
             return;
@@ -387,7 +404,7 @@ impl<O: Observer> Engine<O> {
             self.lose(now, slot, CloseReason::ConnectTimeout, effects);
         } else if !is_proved {
             self.proof_ended(now, slot, effects);
-        } else if connection.blocked_since.is_some() {
+        } else if unread_end(connection, patience).is_some() {
             self.broker.stats.slow_closed += 1;
             let (code, detail) =
                 (ReasonCode::QuotaExceeded, "the client does not read what it is sent");
@@ -405,9 +422,8 @@ impl<O: Observer> Engine<O> {
 }
 
 /// When the first time-out of a connection is due.
-fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
-    let patience = patience(connection, connect_secs, packet_secs);
-    match (connection.throttled(), patience) {
+fn due(connection: &Connection, patience: Patience) -> Option<Instant> {
+    match (connection.throttled(), patience_end(connection, patience)) {
         (Some((_, until)), Some(at)) => Some(until.min(at)),
         (Some((_, until)), None) => Some(until),
         (None, patience) => patience,
@@ -415,13 +431,13 @@ fn due(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<I
 }
 
 /// When our patience ends. While we do not read a connection its Keep Alive rests.
-fn patience(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Option<Instant> {
+fn patience_end(connection: &Connection, patience: Patience) -> Option<Instant> {
     if !connection.is_connected() {
-        let limit = u64::from(connect_secs);
+        let limit = patience.connect;
         let since = connection.pending.as_ref().map_or(connection.last_packet, |it| it.since);
         return (limit > 0).then(|| since.plus_secs(limit));
     }
-    let at_rest = due_at_rest(connection, packet_secs);
+    let at_rest = due_at_rest(connection, patience);
     match (connection.proof_ends, at_rest) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -429,27 +445,33 @@ fn patience(connection: &Connection, connect_secs: u32, packet_secs: u32) -> Opt
 }
 
 /// The same for a connection that was let in, but for the end of what it was let in by.
-fn due_at_rest(connection: &Connection, packet_secs: u32) -> Option<Instant> {
+fn due_at_rest(connection: &Connection, patience: Patience) -> Option<Instant> {
     if let Some(unread) = &connection.unread {
         return Some(unread.since.plus_secs(ROOM_SECS));
     }
     if connection.held_since.is_some() {
         // It looks again later; the release moves the Keep Alive on.
-        return connection.keep_alive_end().map(|at| at.plus_secs(BLOCKED_SECS_MIN));
+        return connection.keep_alive_end().map(|at| at.plus_secs(HELD_SECS));
     }
-    if let Some(since) = connection.blocked_since {
-        let patience = BLOCKED_SECS_MIN.max(u64::from(connection.keep_alive) * 9 / 2);
-        return Some(since.plus_secs(patience));
+    if let Some(end) = unread_end(connection, patience) {
+        return Some(end);
     }
     if connection.throttled().is_some() {
         return None;
     }
-    let partial = connection.partial_since.filter(|_| packet_secs > 0);
-    let partial = partial.map(|since| since.plus_secs(u64::from(packet_secs)));
+    let partial = connection.partial_since.filter(|_| patience.packet > 0);
+    let partial = partial.map(|since| since.plus_secs(patience.packet));
     match (connection.keep_alive_end(), partial) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// When a client must have read what it is sent; `None` if it does, or if it has all the time.
+fn unread_end(connection: &Connection, patience: Patience) -> Option<Instant> {
+    let since = connection.blocked_since.filter(|_| patience.output > 0)?;
+    let secs = patience.output.max(u64::from(connection.keep_alive) * 9 / 2);
+    Some(since.plus_secs(secs))
 }
 
 /// The PUBLISH under the topic that its alias stands for.

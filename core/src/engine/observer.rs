@@ -119,6 +119,22 @@ pub enum Event<'a> {
         /// What ended it.
         cause: SessionEnd,
     },
+    /// Messages for a client begin to be dropped, for a limit of his own; told once until nothing
+    /// was dropped for a while.
+    Dropping {
+        /// Client Identifier.
+        client_id: &'a str,
+        /// What for: [`Outcome::QueueFull`] or [`Outcome::SlowConsumer`].
+        outcome: Outcome,
+    },
+    /// A client has more QoS 1 and 2 messages under way than the Receive Maximum allows, and may
+    /// (`receive_maximum_action warn`); told once in a connection.
+    OverReceiveMaximum {
+        /// Client Identifier.
+        client_id: &'a str,
+        /// What he was told.
+        receive_maximum: u16,
+    },
     /// A Will Message was published.
     WillPublished {
         /// Client Identifier.

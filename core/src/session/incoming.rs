@@ -10,9 +10,11 @@ pub(crate) struct Incoming {
     /// Ascending, each with whether it counts against the present connection's Receive Maximum.
     ids: Vec<(PacketId, bool)>,
     counted: u16,
+    /// Whether it was told that the present connection exceeds its Receive Maximum.
+    is_excess_told: bool,
 }
 
-state!(Incoming { ids, counted });
+state!(Incoming { ids, counted, is_excess_told });
 
 /// What a QoS 2 PUBLISH is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +73,15 @@ impl Incoming {
         true
     }
 
+    /// Whether this is the first time on this connection that its Receive Maximum is exceeded.
+    pub(crate) const fn begins_to_exceed(&mut self) -> bool {
+        !core::mem::replace(&mut self.is_excess_told, true)
+    }
+
     /// A new connection: identifiers from before no longer count.
     pub(crate) fn reconnect(&mut self) {
         self.counted = 0;
+        self.is_excess_told = false;
         for entry in &mut self.ids {
             entry.1 = false;
         }
@@ -81,7 +89,7 @@ impl Incoming {
 
     /// What an earlier process had received and not released.
     pub(crate) fn recovered(ids: impl Iterator<Item = PacketId>) -> Self {
-        Self { ids: ids.map(|id| (id, false)).collect(), counted: 0 }
+        Self { ids: ids.map(|id| (id, false)).collect(), counted: 0, is_excess_told: false }
     }
 
     /// What is received and not released, ascending.

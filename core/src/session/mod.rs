@@ -31,6 +31,9 @@ state!(SessionKey { slot, generation });
 /// `u32::MAX` as a Session Expiry Interval: the Session does not expire (§3.1.2.11.2).
 pub(crate) const NEVER: u32 = u32::MAX;
 
+/// Time without a drop that ends an episode of drops, so that a log has one line for it.
+const DROPS_APART_SECS: u64 = 60;
+
 /// The connection that a Session is attached to, as far as the broker needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {
@@ -106,6 +109,8 @@ pub(crate) struct Session {
     pub(crate) pending: bool,
     /// What it has to do with records.
     pub(crate) recorded: Recorded,
+    /// When a message was last dropped for it, for want of room or because its client is slow.
+    pub(crate) last_drop: Option<Instant>,
     /// Scratch of the fan-out: the publish that last matched it, and where it stands in the list.
     pub(crate) mark: (u64, u32),
     /// What the client was allowed of late.
@@ -135,6 +140,7 @@ impl State for Session {
         self.queue.save(to);
         self.pending.save(to);
         self.recorded.save(to);
+        self.last_drop.save(to);
         self.access.save(to);
     }
 
@@ -161,6 +167,7 @@ impl State for Session {
             queue: State::load(from)?,
             pending: State::load(from)?,
             recorded: State::load(from)?,
+            last_drop: State::load(from)?,
             mark: (0, 0),
             access: State::load(from)?,
         })
@@ -191,6 +198,7 @@ impl Session {
             queue: Queue::default(),
             pending: false,
             recorded: Recorded::default(),
+            last_drop: None,
             mark: (0, 0),
             access: Cache::default(),
         }
@@ -199,6 +207,13 @@ impl Session {
     /// Whether something waits to be sent to the client.
     pub(crate) fn has_work(&self) -> bool {
         !self.queue.is_empty() || self.outgoing.has_unsent() || !self.replays.is_empty()
+    }
+
+    /// Notes that a message was dropped for it; whether that begins an episode: nothing was for
+    /// [`DROPS_APART_SECS`].
+    pub(crate) fn begins_to_drop(&mut self, now: Instant) -> bool {
+        let last = self.last_drop.replace(now);
+        last.is_none_or(|last| now >= last.plus_secs(DROPS_APART_SECS))
     }
 
     /// The messages that it holds.

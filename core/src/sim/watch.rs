@@ -197,7 +197,10 @@ impl Observer for Watch {
             Event::Denied { client_id, access: Access::Write, publish: None, .. } => {
                 Seen::WillDenied { client_id: owned(client_id) }
             }
-            Event::Opened { .. } | Event::Denied { .. } => return,
+            Event::Opened { .. }
+            | Event::Denied { .. }
+            | Event::Dropping { .. }
+            | Event::OverReceiveMaximum { .. } => return,
             Event::Connected { conn, client_id, session_present, .. } => Seen::Connected {
                 conn: *conn,
                 client_id: owned(client_id),

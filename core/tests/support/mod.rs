@@ -63,6 +63,15 @@ pub fn publish<'a>(topic: &'a str, qos: QoS, packet_id: u16, payload: &'a [u8]) 
     }
 }
 
+pub fn subscribe(filter: &str, qos: QoS) -> Subscribe<'_> {
+    Subscribe {
+        packet_id: id(60_000),
+        subscription_identifier: None,
+        user_properties: UserProperties::EMPTY,
+        filters: vec![SubscribeFilter { filter, options: SubscriptionOptions::new(qos) }],
+    }
+}
+
 pub fn connect(client_id: &str, version: Version) -> Connect<'_> {
     Connect {
         version,
@@ -276,15 +285,7 @@ impl Net {
     }
 
     pub fn subscribe(&mut self, raw: Raw, filter: &str, qos: QoS) {
-        self.send(
-            raw,
-            &Packet::Subscribe(Subscribe {
-                packet_id: id(60_000),
-                subscription_identifier: None,
-                user_properties: UserProperties::EMPTY,
-                filters: vec![SubscribeFilter { filter, options: SubscriptionOptions::new(qos) }],
-            }),
-        );
+        self.send(raw, &Packet::Subscribe(subscribe(filter, qos)));
     }
 
     pub fn unsubscribe(&mut self, raw: Raw, filter: &str) {

@@ -105,6 +105,20 @@ impl Lines {
         }
     }
 
+    fn dropping(&self, client_id: &str, outcome: Outcome) {
+        let (cause, why) = match outcome {
+            Outcome::SlowConsumer => {
+                ("slow_consumer", "it reads too slowly for QoS 0 (output_high_water)")
+            }
+            _ => ("queue_full", "its queue is full (max_queued_messages, max_queued_bytes)"),
+        };
+        self.log.add_with(
+            LogType::Notice,
+            format_args!("Outgoing messages are being dropped for client {client_id}: {why}."),
+            &[("event", &"dropping"), ("client", &client_id), ("cause", &cause)],
+        );
+    }
+
     fn closed(
         &mut self,
         conn: ConnectionId,
@@ -209,6 +223,15 @@ impl Observer for Lines {
                 .log
                 .add(LogType::Notice, format_args!("Expiring client {client_id} due to timeout.")),
             Event::SessionEnded { .. } => {}
+            Event::Dropping { client_id, outcome } => self.dropping(client_id, *outcome),
+            Event::OverReceiveMaximum { client_id, receive_maximum } => self.log.add_with(
+                LogType::Notice,
+                format_args!(
+                    "Client {client_id} sends more at a time than its Receive Maximum of \
+                     {receive_maximum}; counted only, as receive_maximum_action says."
+                ),
+                &[("event", &"over_receive_maximum"), ("client", client_id)],
+            ),
             Event::WillPublished { client_id, topic } => self
                 .log
                 .add(LogType::Debug, format_args!("Will of {client_id} published to {topic}")),

@@ -29,6 +29,10 @@ pub(crate) struct Whole {
     pub(crate) store: StoreNumbers,
     /// How each listener is written, in the order of the configuration.
     pub(crate) listeners: Vec<String>,
+    /// When the certificate of each listener ends, seconds since 1970, for those that have one.
+    pub(crate) certificate_ends: Vec<Option<i64>>,
+    /// `memory_limit`, bytes; 0 = none.
+    pub(crate) memory_limit: u64,
     /// Log lines that were lost because they came faster than they could be written.
     pub(crate) log_lines_lost: u64,
     /// Passwords that were hashed, because they were not known from before.
@@ -43,6 +47,8 @@ pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
     page.sample("halyard_info", &format!("{{version=\"{version}\"}}"), 1);
     page.gauge("halyard_uptime_seconds", "Seconds since the start.", whole.now.0 / 1_000_000);
     page.gauge("halyard_sockets_open", "Open sockets, HTTP included.", sample.sockets);
+    let help = "Bytes that may be held for clients (memory_limit); 0 = no limit.";
+    page.gauge("halyard_memory_limit_bytes", help, whole.memory_limit);
     let help = "Log lines lost because they came faster than they could be written.";
     page.counter("halyard_log_lines_lost", help, whole.log_lines_lost);
     let help = "Passwords that were hashed, because they were not known from before.";
@@ -51,7 +57,7 @@ pub(crate) fn render(sample: &Sample, whole: &Whole) -> String {
     drops(&mut page, &sample.stats);
     driver(&mut page, &sample.driver);
     store(&mut page, &sample.driver, whole);
-    listeners(&mut page, &sample.driver, &whole.listeners);
+    listeners(&mut page, &sample.driver, whole);
     machine(&mut page);
     page.0
 }
@@ -127,9 +133,9 @@ fn store(page: &mut Page, driver: &DriverStats, whole: &Whole) {
     page.histogram("halyard_commit_seconds", help, &driver.commit);
 }
 
-fn listeners(page: &mut Page, driver: &DriverStats, names: &[String]) {
+fn listeners(page: &mut Page, driver: &DriverStats, whole: &Whole) {
     let labels: Vec<String> = (0..)
-        .zip(names)
+        .zip(&whole.listeners)
         .map(|(index, name)| format!("listener=\"{index}\",place={name:?}"))
         .collect();
     let rows = || labels.iter().zip(&driver.listeners);
@@ -151,6 +157,13 @@ fn listeners(page: &mut Page, driver: &DriverStats, names: &[String]) {
     for (labels, row) in rows() {
         for (option, count) in &row.denied {
             page.sample(name, &format!("{{{labels},option=\"{option}\"}}"), *count);
+        }
+    }
+    let name = "halyard_listener_certificate_expires_seconds";
+    page.family(name, "gauge", "When the listener's certificate ends, in seconds since 1970.");
+    for (labels, end) in labels.iter().zip(&whole.certificate_ends) {
+        if let Some(end) = end {
+            page.sample(name, &format!("{{{labels}}}"), end);
         }
     }
 }

@@ -166,6 +166,8 @@ impl Shard {
             now,
             store: self.store.as_ref().map(Inlet::numbers).unwrap_or_default(),
             listeners: self.settings.config.listeners.iter().map(settings::written).collect(),
+            certificate_ends: self.settings.certificate_ends(),
+            memory_limit: self.settings.config.broker.memory_limit,
             log_lines_lost: self.log.lost(),
             passwords_hashed: self.auth.hashed(),
         };

@@ -276,7 +276,13 @@ impl Shard {
                     LogType::Notice,
                     format_args!("Connection from {peer} closed: no {what} in time."),
                 );
-                self.driver.listener(conn.listener).deny("connect_timeout");
+                let handshake = self.settings.config.tls_handshake_timeout_secs;
+                let connect = self.settings.config.broker.connect_timeout_secs;
+                let is_handshake = matches!(conn.stage, Stage::Handshake(_))
+                    && handshake > 0
+                    && (connect == 0 || handshake < connect);
+                let option = if is_handshake { "tls_handshake_timeout" } else { "connect_timeout" };
+                self.driver.listener(conn.listener).deny(option);
             }
             self.table.remove(id);
         }

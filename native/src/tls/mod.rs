@@ -13,6 +13,7 @@ pub(crate) use client::client;
 pub(crate) use identity::check_time;
 pub(crate) use identity::is_plain;
 pub(crate) use identity::username;
+pub(crate) use server::Secured;
 pub(crate) use server::listener;
 
 use rustls::crypto::CryptoProvider;

@@ -22,15 +22,21 @@ use std::sync::Arc;
 use x509_parser::prelude::FromDer;
 use x509_parser::prelude::X509Certificate;
 
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    pub(crate) config: Arc<ServerConfig>,
+    /// When the first of the certificates that it shows ends, seconds since 1970.
+    pub(crate) expires: i64,
+}
+
 /// The configuration that `tls` asks for. What is harmless but should be known goes to `warnings`.
-pub(crate) fn listener(
-    tls: &TlsConfig,
-    warnings: &mut Vec<String>,
-) -> Result<Arc<ServerConfig>, String> {
+pub(crate) fn listener(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Secured, String> {
     let mut provider = provider();
     ciphers::choose(&mut provider, tls.ciphers.as_deref(), tls.ciphers_tls13.as_deref())?;
     let provider = Arc::new(provider);
     let certified = certified(tls, &provider, warnings)?;
+    let expires = expires(&certified.cert);
     let versions: &[_] =
         if tls.only_tls13 { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -46,7 +52,16 @@ pub(crate) fn listener(
     // Tickets do for both versions, and keep nothing here for clients that never come back.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok(Secured { config: Arc::new(config), expires })
+}
+
+/// When the first of them ends; what cannot be read is not waited for.
+fn expires(chain: &[CertificateDer<'_>]) -> i64 {
+    let ends = chain.iter().filter_map(|der| {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    });
+    ends.min().unwrap_or_default()
 }
 
 /// The listener's certificate with its key.

@@ -223,3 +223,55 @@ fn upgrade_outgoing_qos_sends_at_the_qos_of_the_subscription() {
         assert_eq!(qos, expected, "{line}");
     }
 }
+
+#[test]
+fn receive_maximum_action_warn_counts_and_logs_once() {
+    let lines = "max_inflight_messages 2\nreceive_maximum_action warn\n";
+    let broker = Broker::spawn(&format!("{lines}{OPEN}{PAGES}"));
+    let mut client = broker.connect();
+    client.connect("eager", V5);
+    for id in 1..=5 {
+        client.send(&numbered(QoS::ExactlyOnce, id));
+        client.receive();
+    }
+    assert_eq!(metric(&broker, "halyard_receive_maximum_exceeded_total "), 3);
+    broker.wait_for_line(&["Client eager sends more at a time than its Receive Maximum of 2"]);
+    let told = broker.log().iter().filter(|line| line.contains("Receive Maximum")).count();
+    assert_eq!(told, 1, "{:#?}", broker.log());
+}
+
+#[test]
+fn a_full_queue_is_counted_and_logged_once() {
+    let broker = Broker::spawn(&format!("max_queued_messages 2\n{OPEN}{PAGES}"));
+    let mut away = broker.connect();
+    let mut hello = connect("away", V5);
+    hello.properties.session_expiry_interval = Some(600);
+    away.send_connect(&hello);
+    away.receive();
+    away.subscribe("t", QoS::AtLeastOnce);
+    away.disconnect();
+    assert!(away.until_closed().is_empty());
+    let mut writer = broker.connect();
+    writer.connect("writer", V5);
+    for id in 1..=6 {
+        writer.send(&numbered(QoS::AtLeastOnce, id));
+        writer.receive();
+    }
+    assert_eq!(metric(&broker, "halyard_dropped_messages_total{cause=\"queue_full\"} "), 4);
+    broker
+        .wait_for_line(&["Outgoing messages are being dropped for client away: its queue is full"]);
+    let told = broker.log().iter().filter(|line| line.contains("being dropped")).count();
+    assert_eq!(told, 1, "{:#?}", broker.log());
+}
+
+fn numbered(qos: QoS, id: u16) -> Packet<'static> {
+    Packet::Publish(Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: "t",
+        packet_id: halyard_core::packet::PacketId::new(id),
+        properties: PublishProperties::default(),
+        payload: b"x",
+    })
+}

@@ -109,3 +109,23 @@ fn what_has_no_effect_is_said_and_the_broker_runs() {
     }
     broker.connect().connect("c", Version::V4);
 }
+
+#[test]
+fn what_stands_or_falls_with_them_says_so() {
+    for (line, why) in [
+        ("enable_control_api true", "dynamic security"),
+        ("tls_engine pkcs11", "plug-in of OpenSSL"),
+        ("tls_engine_kpass_sha1 00", "plug-in of OpenSSL"),
+        ("tls_keyform engine", "plug-in of OpenSSL"),
+        ("log_dest dlt", "DLT"),
+        ("log_dest android", "Android"),
+    ] {
+        let outcome = test(&format!("{OPEN}{line}\n"));
+        assert_eq!(outcome.code, Some(3), "{line}: {outcome:?}");
+        let (name, _) = line.split_once(' ').expect("a value");
+        let place = format!("halyard.conf:3: error: {name}: ");
+        let said = outcome.stderr.lines().find(|said| said.contains(&place));
+        let said = said.unwrap_or_else(|| panic!("{line}: {outcome:?}"));
+        assert!(said.contains("not supported") && said.contains(why), "{said}");
+    }
+}

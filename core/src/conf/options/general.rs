@@ -26,7 +26,7 @@ const OPTIONS: &[OptionSpec] = &[
         "enable_control_api",
         Scope::General,
         Kind::Bool,
-        "there is no `$CONTROL` API; remove the line",
+        "`$CONTROL` is how dynamic security is administrated, which is not in this version; use password and access lists, and remove the line",
     )
     .default("false")
     .help("Mosquitto's `$CONTROL/broker/v1`."),

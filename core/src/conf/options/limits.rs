@@ -200,7 +200,7 @@ const OPTIONS: &[OptionSpec] = &[
     .unit("bytes")
     .default("0")
     .reloaded()
-    .help("The largest payload that is accepted; 0 = no limit. A larger message is acknowledged and goes nowhere. `max_packet_size` is the better limit."),
+    .help("The largest payload that is accepted; 0 = no limit. A larger message goes nowhere: 5.0 clients are told 0x83 in PUBACK or PUBREC, 3.x clients get a plain acknowledgement. `max_packet_size` is the better limit."),
     OptionSpec::general("output_high_water", Kind::int(1024, INT_MAX), |draft, value| {
         draft.server.broker.output_high_water = value.u32();
     })
@@ -215,6 +215,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("65536")
     .reloaded()
     .help("Ours. Unsent output below which it no longer does."),
+    OptionSpec::general("output_timeout", Kind::int(0, 3600), |draft, value| {
+        draft.server.broker.output_timeout_secs = value.u32();
+    })
+    .unit("s")
+    .default("120")
+    .reloaded()
+    .help("Ours. Time that a client with output above `output_high_water` may go without reading it down to `output_low_water`, or three times 1.5 Keep Alive where that is longer; then it is disconnected with 0x97. 0 = no limit."),
     OptionSpec::general("packet_timeout", Kind::int(0, 3600), |draft, value| {
         draft.server.broker.packet_timeout_secs = value.u32();
     })
@@ -235,7 +242,7 @@ const OPTIONS: &[OptionSpec] = &[
     )
     .default("disconnect")
     .reloaded()
-    .help("Ours. What happens to a 5.0 client with more QoS 1 and 2 messages under way than the Receive Maximum allows: disconnected with 0x93, or only counted."),
+    .help("Ours. What happens to a 5.0 client with more QoS 1 and 2 messages under way than the Receive Maximum allows: disconnected with 0x93, or (`warn`) only counted, with one line in the log for each connection."),
     OptionSpec::general("tls_handshake_timeout", Kind::int(0, 3600), |draft, value| {
         draft.server.tls_handshake_timeout_secs = value.u32();
     })

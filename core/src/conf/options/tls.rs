@@ -12,8 +12,7 @@ pub(super) const SECTION: Section = Section {
     options: OPTIONS,
 };
 
-const NO_ENGINE: &str =
-    "keys are read from PEM files; OpenSSL engines are not supported; remove the line";
+const NO_ENGINE: &str = "an engine is a plug-in of OpenSSL, which the broker does not use; name a key in a PEM file and remove the line";
 
 /// The longest list of cipher suites.
 const CIPHERS: Kind = Kind::Text(4096);
