@@ -122,7 +122,7 @@ impl Rights {
         let covers = |line: &&Line| {
             let right = if access == Access::Write { line.write } else { line.read };
             let filter = line.filter.replace("%c", client_id);
-            let filter = user.map_or(filter.clone(), |user| filter.replace("%u", user));
+            let filter = user.map_or_else(|| filter.clone(), |user| filter.replace("%u", user));
             right && !filter.contains('%') && crate::topic::matches(&filter, topic)
         };
         for whom in [own, Whom::Everybody] {

@@ -29,10 +29,10 @@ impl Oracle {
                     session.incoming.remove(&id);
                 }
             }
-            Note::Ack { kind: PacketType::Pubrel, id, reason: ReasonCode::Success } => {
-                if !self.is_release_due(conn, id) {
-                    self.blame(format!("#{conn} gets a PUBREL {id} that is not due"));
-                }
+            Note::Ack { kind: PacketType::Pubrel, id, reason: ReasonCode::Success }
+                if !self.is_release_due(conn, id) =>
+            {
+                self.blame(format!("#{conn} gets a PUBREL {id} that is not due"));
             }
             _ => {}
         }

@@ -241,11 +241,12 @@ impl Sweep {
             let moments = broker.fold(&mut shore, false);
             pictures.extend(moments.into_iter().flat_map(|(_, pictures)| pictures));
         }
-        if depth > 0 && self.plan.chance(200) {
-            if let Some(picture) = self.plan.pick(&pictures).cloned() {
-                let keep = self.draw_keep(&picture);
-                return self.crash(&picture, &before, keep, depth - 1);
-            }
+        if depth > 0
+            && self.plan.chance(200)
+            && let Some(picture) = self.plan.pick(&pictures).cloned()
+        {
+            let keep = self.draw_keep(&picture);
+            return self.crash(&picture, &before, keep, depth - 1);
         }
         finish(&mut broker, &mut shore);
         self.broken(Some(keep), shore.ledger.violations)
