@@ -256,7 +256,7 @@ fn qos_2_that_is_never_released_takes_constant_memory() {
     let footprint = net.engines[0].footprint();
     same.dup = true;
     let many = bytes_of(&Packet::Publish(same), V5).repeat(1000);
-    for _ in 0..100 {
+    for _ in 0..1000 {
         net.send_bytes(raw, &many);
         assert_eq!(net.read(raw).len(), 1000);
         net.turn();

@@ -169,7 +169,7 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
         return Err(lines.join("\n"));
     }
     let mut config = parsed.config;
-    let tokens = read_tokens(&config)?;
+    let tokens = read_tokens(&config, &mut lines)?;
     let sites = read_sites(&config)?;
     add_ports(&mut config, ports);
     // All files are read before anything is switched: a bad one changes nothing.
@@ -189,15 +189,22 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
     Ok(Settings { config, config_file: Some(path.to_owned()), tokens, sites, warnings: lines, tls })
 }
 
-fn read_tokens(config: &ServerConfig) -> Result<BTreeMap<String, Token>, String> {
+/// The tokens of the admin API: as secret as passwords, and their files are judged as those are.
+fn read_tokens(
+    config: &ServerConfig,
+    lines: &mut Vec<String>,
+) -> Result<BTreeMap<String, Token>, String> {
     let mut tokens = BTreeMap::new();
     for listener in config.listeners.iter().filter(|listener| listener.admin.enabled) {
         let Some(path) = &listener.admin.token_file else { continue };
+        if tokens.contains_key(path) {
+            continue;
+        }
         let wrong =
             |what: String| format!("{}: error: admin_token_file: {path}: {what}", listener.place);
-        let (bytes, _) =
-            files::read(path, files::FILE_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| wrong("it is no text".into()))?;
+        let (text, mode) = auth::read_secret(path).map_err(|error| wrong(error.to_string()))?;
+        lines.extend(auth::judge_mode(path, mode)?);
+        let text = String::from_utf8(text).map_err(|_| wrong("it is no text".into()))?;
         let token = text.lines().next().unwrap_or("").trim();
         if token.len() < TOKEN_BYTES_MIN {
             let what =

@@ -312,6 +312,20 @@ fn a_file_that_is_missing_or_malformed_stops_the_start_with_file_and_line() {
     assert!(outcome.stderr.contains("acl:2: error: there is no name"), "{outcome:?}");
 }
 
+#[test]
+fn an_empty_list_denies_everything() {
+    for list in ["", "# nobody yet\n\n"] {
+        let broker = start(list);
+        let mut writer = client(broker.mqtt(), "w", None);
+        let mut reader = client(broker.mqtt(), "r", None);
+        reader.subscribe("#", QoS::AtMostOnce);
+        for topic in ["t", "a/b", "w", "$x/y"] {
+            assert!(!may_write(&mut writer, topic), "{topic}");
+        }
+        reader.ping();
+    }
+}
+
 /// `halyard check` of a configuration with this list.
 fn check(list: &str, args: &[&str]) -> (Outcome, String) {
     static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

@@ -92,6 +92,27 @@ fn a_token_is_asked_for_and_may_be_changed_by_a_reload() {
     std::fs::remove_file(&folder).unwrap();
 }
 
+#[test]
+fn the_file_of_a_token_is_judged_as_one_of_passwords() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = std::env::temp_dir().join(format!("halyard-token-mode-{}", std::process::id()));
+    std::fs::write(&file, "first-token-of-the-test\n").unwrap();
+    let config = format!("{MQTT}{API}admin_token_file {}\n", file.display());
+    for (mode, code, said) in [
+        (0o600, 0, None),
+        (0o644, 0, Some("warning: others may read")),
+        (0o666, 3, Some("error: anybody may write")),
+    ] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let outcome = Setup::default().config(&config).args(&["--test-config"]).run();
+        assert_eq!(outcome.code, Some(code), "{mode:o} {outcome:?}");
+        let line = outcome.stderr.lines().find(|line| line.contains(&*file.to_string_lossy()));
+        assert_eq!(line.is_some(), said.is_some(), "{mode:o} {outcome:?}");
+        assert!(line.is_none_or(|line| line.contains(said.unwrap())), "{mode:o} {outcome:?}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
 /// The listener is moved by the file, and the file of its token is gone with the lines that named it:
 /// the socket that is still there goes on asking for the token.
 #[test]

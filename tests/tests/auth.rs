@@ -122,9 +122,13 @@ fn every_format_of_our_own_tool_is_taken_by_the_broker() {
     let folder = folder("own");
     let path = folder.join("passwd");
     let file = path.to_str().unwrap();
-    for (user, hash) in
-        [("a", "argon2id"), ("b", "sha512-pbkdf2"), ("c", "scram-sha-256"), ("d", "")]
-    {
+    for (user, hash) in [
+        ("a", "argon2id"),
+        ("b", "sha512-pbkdf2"),
+        ("c", "scram-sha-256"),
+        ("d", ""),
+        ("e", "sha512"),
+    ] {
         let mut args = vec!["passwd", "-b", file, user, "the pass"];
         if user == "a" {
             args.insert(1, "-c");
@@ -134,12 +138,14 @@ fn every_format_of_our_own_tool_is_taken_by_the_broker() {
         }
         let outcome = run(&args);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!(outcome.stderr.contains("warning: sha512"), hash == "sha512", "{outcome:?}");
     }
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("d:$argon2id$v=19$m=47104,t=1,p=1$"), "{text}");
+    assert!(text.contains("e:$6$"), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let broker = Setup::default().config(CONFIG).file("passwd", &text).start();
-    for user in ["a", "b", "c", "d"] {
+    for user in ["a", "b", "c", "d", "e"] {
         assert_eq!(login(&broker, user, Some(user), "the pass"), OK, "{user}");
         assert_eq!(login(&broker, user, Some(user), "the Pass"), BAD, "{user}");
     }
@@ -164,8 +170,13 @@ fn passwd_edits_as_mosquitto_passwd_does() {
     assert!(!text.contains("ann:") && text.contains("# kept"), "{text}");
     let printed = run(&["-c", "-b", "-", "eve", "x"]);
     assert!(printed.stdout.starts_with("eve:$argon2id$"), "{printed:?}");
-    for wrong in [&["-c", "-D", file, "a"][..], &[file], &["-b", file, "a:b", "x"], &["-H", "md5"]]
-    {
+    for wrong in [
+        &["-c", "-D", file, "a"][..],
+        &[file],
+        &["-b", file, "a:b", "x"],
+        &["-H", "md5"],
+        &["-H", "sha512", "-I", "9", "-U", file],
+    ] {
         assert_eq!(run(wrong).code, Some(3), "{wrong:?}");
     }
     fs::remove_dir_all(folder).unwrap();
@@ -251,6 +262,19 @@ fn a_client_that_was_let_in_once_is_not_hashed_again() {
     assert_eq!(login(&broker, "c", Some("ann"), "Pass"), BAD);
     assert_eq!(login(&broker, "c", Some("nobody"), "pass"), BAD);
     assert_eq!(hashed(&broker), 3, "an unknown user costs as much as a wrong password");
+}
+
+#[test]
+fn each_of_many_known_clients_is_hashed_once() {
+    let users: String = (0..50).map(|number| format!("user{number}:{PASS}\n")).collect();
+    let broker = Setup::default().config(CONFIG).file("passwd", &users).start();
+    for round in 0..3 {
+        for number in 0..50 {
+            let user = format!("user{number}");
+            assert_eq!(login(&broker, &user, Some(&user), "pass"), OK, "{user}");
+        }
+        assert_eq!(hashed(&broker), 50, "round {round}");
+    }
 }
 
 #[test]

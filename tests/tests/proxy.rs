@@ -4,7 +4,7 @@
 mod tls_support;
 
 use halyard_core::packet::Version;
-use halyard_tests::{Broker, Client, handshake};
+use halyard_tests::{Broker, Client, WebSocket, handshake};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tls_support::{Pki, over, tcp};
@@ -167,4 +167,16 @@ fn limits_count_the_clients_and_not_their_proxy() {
     broker.wait_for_line(&["192.0.2.1:1 failed: max_connections_per_address exceeded"]);
     assert!(enters(from("192.0.2.2")));
     drop(first);
+}
+
+#[test]
+fn what_a_request_says_of_its_address_is_not_believed() {
+    let broker = Broker::spawn(&format!("{OPEN}listener 0 127.0.0.1\nprotocol websockets\n"));
+    let fields = "Sec-WebSocket-Protocol: mqtt\r\nX-Forwarded-For: 203.0.113.9\r\n\
+                  X-Real-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n";
+    let socket = WebSocket::open_with(broker.ws(), "/mqtt", fields).expect("an upgrade");
+    let mut client = Client::new(socket);
+    client.connect("behind", Version::V5);
+    broker.wait_for_line(&["New client connected from 127.0.0.1:", "as behind"]);
+    assert!(!broker.log().iter().any(|line| line.contains("203.0.113.9")));
 }

@@ -3,10 +3,9 @@
 
 mod tls_support;
 
-use halyard_tests::{Broker, binary, wait_until};
-use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
-use tls_support::Pki;
+use halyard_tests::{Broker, binary};
+use std::process::{Command, Output, Stdio};
+use tls_support::{Pki, Theirs, free_port};
 
 /// A command of theirs or of ours.
 fn tool(ours: bool, verb: &str) -> Command {
@@ -35,33 +34,6 @@ const SYSTEM: &str = "SSL_CERT_FILE=";
 
 fn words(pki: &Pki, words: &[&str]) -> Vec<String> {
     words.iter().map(|word| word.replace('@', &pki.path(""))).collect()
-}
-
-/// Debian's mosquitto, ended with the test.
-struct Theirs(Child);
-
-impl Theirs {
-    fn start(pki: &Pki, port: u16, lines: &str) -> Self {
-        let config = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{lines}");
-        pki.write("mosquitto.conf", &config);
-        let mut command = Command::new("/usr/sbin/mosquitto");
-        command.args(["-c", &pki.path("mosquitto.conf")]).stderr(Stdio::null());
-        let child = command.spawn().expect("mosquitto is installed");
-        wait_until("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self(child)
-    }
-}
-
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("an address").port()
 }
 
 fn lines(pki: &Pki, server: &str, more: &str) -> String {

@@ -48,7 +48,7 @@ fn load_keys(
     errors: &mut Vec<String>,
 ) -> Option<TokenRules> {
     let wrong = |what: &str| format!("{path}: error: jwt_key_file: {what}");
-    let (file, mode) = match read(path) {
+    let (file, mode) = match read_secret(path) {
         Ok(found) => found,
         Err(error) => {
             errors.push(wrong(&format!("cannot read it: {error}")));
@@ -62,7 +62,7 @@ fn load_keys(
             return None;
         }
     };
-    match written_by_others(path, mode) {
+    match judge_mode(path, mode) {
         Err(error) => errors.push(error),
         // Public keys may be read by all.
         Ok(Some(warning)) if keys.iter().any(|key| matches!(key.kind, TokenKind::Hs256(_))) => {
@@ -81,14 +81,14 @@ fn load_keys(
 }
 
 fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Option<Users> {
-    let (text, mode) = match read(path) {
+    let (text, mode) = match read_secret(path) {
         Ok(found) => found,
         Err(error) => {
             errors.push(format!("{path}: error: password_file: cannot read it: {error}"));
             return None;
         }
     };
-    match written_by_others(path, mode) {
+    match judge_mode(path, mode) {
         Ok(None) => {}
         Ok(Some(warning)) => warnings.push(warning),
         Err(error) => errors.push(error),
@@ -104,13 +104,15 @@ fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Opt
     parsed.is_valid().then_some(parsed.users)
 }
 
-fn read(path: &str) -> io::Result<(Vec<u8>, u32)> {
+/// A secret file, with its mode. Symbolic links are followed: certificates and secrets are often mounted
+/// by them.
+pub(crate) fn read_secret(path: &str) -> io::Result<(Vec<u8>, u32)> {
     let (text, about) = files::read(path, files::FILE_BYTES_MAX)?;
     Ok((text, about.permissions().mode()))
 }
 
 /// What to say about a secret file of these permissions: a warning, or why it is refused.
-fn written_by_others(path: &str, mode: u32) -> Result<Option<String>, String> {
+pub(crate) fn judge_mode(path: &str, mode: u32) -> Result<Option<String>, String> {
     let shown = mode & 0o777;
     if mode & 0o002 != 0 {
         return Err(format!(
@@ -131,9 +133,9 @@ mod tests {
 
     #[test]
     fn permissions_decide_what_is_said() {
-        assert_eq!(written_by_others("p", 0o100_600), Ok(None));
-        assert!(written_by_others("p", 0o100_640).unwrap().unwrap().contains("chmod 0600"));
-        assert!(written_by_others("p", 0o100_604).unwrap().unwrap().contains("604"));
-        assert!(written_by_others("p", 0o100_666).unwrap_err().contains("anybody"));
+        assert_eq!(judge_mode("p", 0o100_600), Ok(None));
+        assert!(judge_mode("p", 0o100_640).unwrap().unwrap().contains("chmod 0600"));
+        assert!(judge_mode("p", 0o100_604).unwrap().unwrap().contains("604"));
+        assert!(judge_mode("p", 0o100_666).unwrap_err().contains("anybody"));
     }
 }

@@ -24,8 +24,14 @@ const HASH_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Argon2id,
-    Pbkdf2Sha512 { iterations: u32 },
-    ScramSha256 { iterations: u32 },
+    Pbkdf2Sha512 {
+        iterations: u32,
+    },
+    /// For brokers that know nothing else: one SHA-512 is no work for whoever tries passwords.
+    Sha512,
+    ScramSha256 {
+        iterations: u32,
+    },
 }
 
 /// Whether `password` is the one that was hashed.
@@ -41,12 +47,7 @@ pub(crate) fn verify(hash: &PasswordHash, password: &[u8]) -> bool {
             let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
             pbkdf2::verify(algorithm, iterations, salt, password, hash).is_ok()
         }
-        PasswordHash::Sha512 { salt, hash } => {
-            let mut context = digest::Context::new(&digest::SHA512);
-            context.update(password);
-            context.update(salt);
-            is_same(context.finish().as_ref(), hash)
-        }
+        PasswordHash::Sha512 { salt, hash } => is_same(sha512(password, salt).as_ref(), hash),
         PasswordHash::ScramSha256 { iterations, salt, stored_key, .. } => {
             let keys = scram_keys(password, salt, *iterations);
             keys.is_some_and(|keys| is_same(&keys.stored_key, stored_key))
@@ -73,6 +74,10 @@ pub(crate) fn create(method: Method, password: &[u8]) -> Result<PasswordHash, St
             let count = NonZeroU32::new(iterations).ok_or("0 iterations are none")?;
             pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, count, &salt, password, &mut hash);
             Ok(PasswordHash::Pbkdf2Sha512 { iterations, salt, hash: hash.into() })
+        }
+        Method::Sha512 => {
+            let hash = sha512(password, &salt).as_ref().into();
+            Ok(PasswordHash::Sha512 { salt, hash })
         }
         Method::ScramSha256 { iterations } => {
             let keys = scram_keys(password, &salt, iterations).ok_or("0 iterations are none")?;
@@ -116,6 +121,13 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && std::hint::black_box(differences) == 0
 }
 
+fn sha512(password: &[u8], salt: &[u8]) -> digest::Digest {
+    let mut context = digest::Context::new(&digest::SHA512);
+    context.update(password);
+    context.update(salt);
+    context.finish()
+}
+
 fn argon2id(cost: (u32, u32, u32), password: &[u8], salt: &[u8], out: &mut [u8]) -> Option<()> {
     let (memory_kib, passes, lanes) = cost;
     let params = Params::new(memory_kib, passes, lanes, Some(out.len())).ok()?;
@@ -132,6 +144,7 @@ mod tests {
         for method in [
             Method::Argon2id,
             Method::Pbkdf2Sha512 { iterations: 1000 },
+            Method::Sha512,
             Method::ScramSha256 { iterations: 4096 },
         ] {
             let hash = create(method, b"pass").unwrap();

@@ -14,7 +14,9 @@ mod token;
 
 use crate::clock::Clock;
 use failures::Failures;
+pub(crate) use files::judge_mode;
 pub(crate) use files::load_users;
+pub(crate) use files::read_secret;
 use halyard_core::auth::Authority;
 use halyard_core::auth::Credential;
 use halyard_core::auth::Denial;

@@ -4,6 +4,7 @@
 
 use super::der;
 use super::failures;
+use crate::tls::is_plain;
 use halyard_core::access;
 use halyard_core::auth::Credential;
 use halyard_core::auth::Grant;
@@ -22,7 +23,8 @@ use std::sync::OnceLock;
 
 /// Bytes of the longest token.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
-/// How far the clock of whoever makes tokens may be ahead of ours, seconds.
+/// How far the clock of whoever makes tokens may be ahead of ours, seconds: a token works at once. Its
+/// end is kept to the second, since its bearer is disconnected then.
 const LEEWAY_SECS: f64 = 30.0;
 /// Bytes of the shortest shared secret (RFC 7518 §3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -79,7 +81,8 @@ pub(super) fn verify(
     {
         return None;
     }
-    let own = claims.get(&*rules.username_claim)?.as_str().filter(|own| !own.is_empty())?;
+    // As the name in a certificate: nothing that a log or a list could take for something else.
+    let own = claims.get(&*rules.username_claim)?.as_str().filter(|own| is_plain(own))?;
     if name.is_some_and(|name| !name.is_empty() && name != own) {
         return None;
     }
@@ -325,12 +328,28 @@ cCoMqVEMgBEYP7vXrREPAVCy6oncEWGFL9oUkJKtslYKJnONVdYohvf8Ow==
             r#"{"sub":"ann","exp":1800000060,"nbf":"x"}"#,
             r#"{"sub":"","exp":1800000060}"#,
             r#"{"sub":7,"exp":1800000060}"#,
+            r#"{"sub":"ann\u0000","exp":1800000060}"#,
+            r#"{"sub":"ann\nuser root","exp":1800000060}"#,
+            r#"{"sub":"\u0085","exp":1800000060}"#,
             r#"{"exp":1800000060}"#,
         ] {
             assert_eq!(user(&rules(SECRET), &token(HS256, claims)), None, "{claims}");
         }
-        let soon = r#"{"sub":"ann","exp":1800000060,"nbf":1800000029}"#;
-        assert!(user(&rules(SECRET), &token(HS256, soon)).is_some());
+    }
+
+    #[test]
+    fn a_token_begins_up_to_30_seconds_early_and_ends_to_the_second() {
+        for (claims, is_right) in [
+            (r#""exp":1800000060,"nbf":1800000030"#, true),
+            (r#""exp":1800000060,"nbf":1800000030.5"#, false),
+            (r#""exp":1800000001"#, true),
+            (r#""exp":1800000000"#, false),
+            (r#""exp":1799999999"#, false),
+        ] {
+            let claims = format!(r#"{{"sub":"ann",{claims}}}"#);
+            let found = user(&rules(SECRET), &token(HS256, &claims));
+            assert_eq!(found.is_some(), is_right, "{claims}");
+        }
     }
 
     #[test]

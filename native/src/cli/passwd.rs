@@ -38,7 +38,8 @@ Usage: halyard passwd [-H HASH] [-I N] [-c] FILE USER           asks for the pas
   -c            make the file, or make it anew; FILE \"-\" is the standard output
   -D            delete the user
   -H HASH       argon2id (default), sha512-pbkdf2, or scram-sha-256, which lets the user log in by
-                SCRAM-SHA-256 as well as by password
+                SCRAM-SHA-256 as well as by password; sha512, as Mosquitto up to 1.6 made
+                them, is weak: for brokers that know nothing else
   -I N          iterations of sha512-pbkdf2 (default 210000) and scram-sha-256 (default 4096)
   -U            hash every password of the file that stands there as plain text
       --help    show this help
@@ -171,9 +172,14 @@ impl Flags {
             "sha512-pbkdf2" => {
                 Ok(Method::Pbkdf2Sha512 { iterations: iterations(PBKDF2_ITERATIONS) })
             }
+            "sha512" if self.iterations.is_some() => {
+                Err("-I has no meaning for -H sha512, which is one pass".into())
+            }
+            "sha512" => Ok(Method::Sha512),
             "scram-sha-256" => Ok(Method::ScramSha256 { iterations: iterations(SCRAM_ITERATIONS) }),
             other => {
-                Err(format!("-H {other:?} is not known: argon2id, sha512-pbkdf2 or scram-sha-256"))
+                let known = "argon2id, sha512-pbkdf2, sha512 or scram-sha-256";
+                Err(format!("-H {other:?} is not known: {known}"))
             }
         }
     }
@@ -198,6 +204,12 @@ impl Command {
         let is_stdout = file.as_os_str() == "-";
         if is_stdout && !anew {
             return Err("the standard output (FILE \"-\") is only for -c".into());
+        }
+        if method == Method::Sha512 && !matches!(task, Task::Delete { .. }) {
+            eprintln!(
+                "halyard passwd: warning: sha512 is one pass, and who gets the file finds short \
+                 passwords in no time; leave -H out where the broker knows argon2id"
+            );
         }
         let before = if anew { String::new() } else { read(&file)? };
         let after = match task {

@@ -73,21 +73,27 @@ pub(super) fn revocations(
     Ok(found)
 }
 
+/// Those whose signatures are trusted: as WebPKI wants them, and as they were read.
+pub(super) struct Authorities {
+    pub(super) store: RootCertStore,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
 /// The authorities of a file and of a folder. `dashes` stand before the options' names.
 pub(super) fn authorities(
     dashes: &str,
     file: Option<&str>,
     folder: Option<&str>,
-) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
+) -> Result<Authorities, String> {
+    let mut found = Authorities { store: RootCertStore::empty(), certificates: Vec::new() };
     if let Some(path) = file {
-        add(&mut store, &format!("{dashes}cafile"), path)?;
+        add(&mut found, &format!("{dashes}cafile"), path)?;
     }
     if let Some(path) = folder {
         let option = &format!("{dashes}capath");
         let files = hashed(option, path)?;
         for file in &files {
-            add(&mut store, option, file)?;
+            add(&mut found, option, file)?;
         }
         if files.is_empty() {
             return Err(format!(
@@ -96,14 +102,15 @@ pub(super) fn authorities(
             ));
         }
     }
-    Ok(store)
+    Ok(found)
 }
 
-fn add(store: &mut RootCertStore, option: &str, path: &str) -> Result<(), String> {
+fn add(found: &mut Authorities, option: &str, path: &str) -> Result<(), String> {
     for certificate in certificates(option, path)? {
-        store.add(certificate).map_err(|error| {
+        found.store.add(certificate.clone()).map_err(|error| {
             format!("{option} {path}: a certificate in it cannot be an authority: {error}")
         })?;
+        found.certificates.push(certificate);
     }
     Ok(())
 }

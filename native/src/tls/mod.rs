@@ -7,6 +7,7 @@ mod client;
 mod files;
 mod identity;
 mod server;
+mod version1;
 
 pub(crate) use client::ClientOptions;
 pub(crate) use client::client;

@@ -5,18 +5,27 @@
 use super::ciphers;
 use super::files;
 use super::provider;
+use super::version1;
+use super::version1::Version1;
 use crate::clock::Clock;
 use halyard_core::conf::TlsConfig;
+use rustls::DigitallySignedStruct;
+use rustls::DistinguishedName;
+use rustls::Error;
 use rustls::ServerConfig;
+use rustls::SignatureScheme;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::crypto::ring::Ticketer;
 use rustls::pki_types::CertificateDer;
-use rustls::server::ClientHello;
+use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
-use rustls::server::ResolvesServerCert;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerified;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
+use rustls::sign::SingleCertAndKey;
 use rustls::version;
 use std::sync::Arc;
 use x509_parser::prelude::FromDer;
@@ -46,7 +55,9 @@ pub(crate) fn listener(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Se
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(Arc::new(certified))));
+    // Whatever name the client asks for. (A certificate without extensions, as old how-tos make them,
+    // is served too: whether to trust it is the client's matter.)
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.ticketer =
         Ticketer::new().map_err(|error| format!("session tickets: no random bytes: {error}"))?;
     // Tickets do for both versions, and keep nothing here for clients that never come back.
@@ -117,7 +128,7 @@ fn verifier(
     if file.is_none() && folder.is_none() {
         return Ok(None);
     }
-    let roots = files::authorities("", file, folder)?;
+    let known = files::authorities("", file, folder)?;
     let revoked = match &tls.crlfile {
         Some(path) => files::revocations("crlfile", path)?,
         None => Vec::new(),
@@ -125,9 +136,11 @@ fn verifier(
     if !tls.require_certificate {
         return Ok(None);
     }
+    let algorithms = provider.signature_verification_algorithms;
+    let version1 = Version1::new(&known.certificates, &revoked, algorithms);
     let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let verifier = builder
+        WebPkiClientVerifier::builder_with_provider(Arc::new(known.store), Arc::clone(provider));
+    let chain = builder
         .with_crls(revoked)
         .only_check_end_entity_revocation()
         .enforce_revocation_expiration()
@@ -136,16 +149,68 @@ fn verifier(
             let path = tls.crlfile.as_deref().unwrap_or_default();
             format!("crlfile {path}: {error}; it must be a version 2 list with a number")
         })?;
-    Ok(Some(verifier))
+    Ok(Some(Arc::new(Verifier { chain, version1, algorithms })))
 }
 
-/// The listener's one certificate, whatever name the client asks for. (A certificate without
-/// extensions, as old how-tos make them, is served too: whether to trust it is the client's matter.)
+/// WebPKI, and beside it the certificates of version 1 that Mosquitto accepts.
 #[derive(Debug)]
-struct OneCertificate(Arc<CertifiedKey>);
+struct Verifier {
+    chain: Arc<dyn ClientCertVerifier>,
+    version1: Version1,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl ResolvesServerCert for OneCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
+impl ClientCertVerifier for Verifier {
+    fn offer_client_auth(&self) -> bool {
+        self.chain.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.chain.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if version1::is_version1(end_entity) {
+            self.version1.check(end_entity, now)?;
+            return Ok(ClientCertVerified::assertion());
+        }
+        self.chain.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if version1::is_version1(cert) {
+            return version1::verify_tls12(message, cert, dss, &self.algorithms);
+        }
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if version1::is_version1(cert) {
+            return version1::verify_tls13(message, cert, dss, &self.algorithms);
+        }
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
     }
 }

@@ -1,7 +1,7 @@
 //! A certificate authority in a folder of its own, and a client that speaks TLS byte by byte.
 #![allow(dead_code, unreachable_pub)]
 
-use halyard_tests::{Client, PATIENCE};
+use halyard_tests::{Client, PATIENCE, wait_until};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     DnValue, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -187,4 +188,31 @@ pub fn over(socket: TcpStream, config: ClientConfig) -> TlsStream {
 /// An MQTT client over TLS.
 pub fn client(address: SocketAddr, config: ClientConfig) -> Client<TlsStream> {
     Client::new(dial(address, config))
+}
+
+/// Debian's mosquitto, ended with the test.
+pub struct Theirs(Child);
+
+impl Theirs {
+    pub fn start(pki: &Pki, port: u16, lines: &str) -> Self {
+        let config = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{lines}");
+        pki.write("mosquitto.conf", &config);
+        let mut command = Command::new("/usr/sbin/mosquitto");
+        command.args(["-c", &pki.path("mosquitto.conf")]).stderr(Stdio::null());
+        let child = command.spawn().expect("mosquitto is installed");
+        wait_until("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Self(child)
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address").port()
 }
