@@ -166,14 +166,14 @@ impl Site {
     /// Whether this client gets a message to the administrator, and one from him.
     fn passes(&self, listener: usize, words: &str, more: &[&str], topic: &str) -> (bool, bool) {
         let admin = ["-u", "admin", "-P", "secret of admin"];
-        let with = |own: &[&str], last: &[&str]| [own, &["-t", topic], last].concat();
-        let clear = with(&admin, &["-r", "-n"]);
-        let (say, hear) = (["-r", "-m", "x"], ["-C", "1", "-W", "1"]);
+        let say = ["-t", topic, "-r", "-m", "x"];
+        let hear = ["-t", topic, "-C", "1", "-W", "1"];
+        let clear = [&admin[..], &["-t", topic, "-r", "-n"]].concat();
         assert!(self.client("pub", 0, "", &clear));
-        self.client("pub", listener, words, &with(more, &say));
-        let writes = self.client("sub", 0, "", &with(&admin, &hear));
-        assert!(self.client("pub", 0, "", &with(&admin, &say)));
-        let reads = self.client("sub", listener, words, &with(more, &hear));
+        self.client("pub", listener, words, &[more, &say].concat());
+        let writes = self.client("sub", 0, "", &[&admin[..], &hear].concat());
+        assert!(self.client("pub", 0, "", &[&admin[..], &say].concat()));
+        let reads = self.client("sub", listener, words, &[more, &hear].concat());
         assert!(self.client("pub", 0, "", &clear));
         (writes, reads)
     }
@@ -251,9 +251,10 @@ fn a_set_up_of_mosquitto_works_unchanged() {
     let config = site.path("etc/mosquitto.conf");
     let broker = Setup::default().args(&["-c", &config]).start();
     assert_eq!(site.outcomes(), theirs);
-    let warnings: Vec<_> =
-        broker.log().into_iter().filter(|line| line.contains("warning")).collect();
-    assert_eq!(warnings, Vec::<String>::new(), "nothing to complain of in these files");
+    // Who may read and own which file is all that there is to say.
+    for line in broker.log().iter().filter(|line| line.contains("warning")) {
+        assert!(line.contains("chmod 0600") || line.contains("it belongs to user"), "{line}");
+    }
     let pid = fs::read_to_string(site.path("run/mosquitto.pid")).expect("the pid file");
     assert_eq!(pid.trim(), broker.pid().to_string());
     let log = fs::read_to_string(site.path("log/mosquitto.log")).expect("the log file");
