@@ -183,8 +183,14 @@ fn a_session_is_resumed_by_ticket_until_the_listener_changes() {
     let lines = pki.strict(&format!("crlfile {}", pki.path("crl.pem")));
     let broker = Broker::spawn(&format!("{OPEN}{lines}"));
     for version in [&TLS12, &TLS13] {
+        let reloads = || broker.log().iter().filter(|line| line.contains("reloaded.")).count();
+        let reload = || {
+            let before = reloads();
+            broker.signal("HUP");
+            wait_until("the reload", || (reloads() > before).then_some(()));
+        };
         pki.revoke(&[]);
-        broker.signal("HUP");
+        reload();
         let config = pki.config_with(Some("good"), &[version]);
         let connect = |config: &rustls::ClientConfig| {
             let mut client = client(mqtts(&broker), config.clone());
@@ -192,14 +198,11 @@ fn a_session_is_resumed_by_ticket_until_the_listener_changes() {
             client.ping();
             client.stream().conn.handshake_kind()
         };
-        let reloads = || broker.log().iter().filter(|line| line.contains("reloaded.")).count();
         wait_until("a ticket", || {
             (connect(&config) == Some(rustls::HandshakeKind::Resumed)).then_some(())
         });
         pki.revoke(&["good"]);
-        let before = reloads();
-        broker.signal("HUP");
-        wait_until("the reload", || (reloads() > before).then_some(()));
+        reload();
         let mut stream = dial(mqtts(&broker), config);
         let failed = stream.write_all(b"\xc0\x00").is_err() || stream.read(&mut [0]).is_err();
         assert!(failed, "an old ticket must not skip the new list");
