@@ -2,6 +2,7 @@
 //! holds. What a line means is the core's; here are the file, its owner and its mode.
 
 use crate::files;
+use crate::process;
 use halyard_core::access;
 use halyard_core::access::AccessList;
 use halyard_core::conf::ServerConfig;
@@ -46,10 +47,14 @@ impl Known {
         let text = match read(path, &mut self.lines) {
             Ok(text) => text,
             Err(error) => {
-                self.lines.push(format!(
-                    "{path}: error: acl_file: it cannot be read: {error}; create it, or remove the \
-                     acl_file line"
-                ));
+                let why = process::unreadable(path, &error);
+                let what = if error.kind() == io::ErrorKind::NotFound {
+                    "; create it, or remove the acl_file line"
+                } else {
+                    ""
+                };
+                let line = format!("{path}: error: acl_file: it cannot be read: {why}{what}");
+                self.lines.push(line);
                 return None;
             }
         };

@@ -91,6 +91,20 @@ pub(crate) fn check(config: &ServerConfig) -> Vec<String> {
     wrong
 }
 
+/// Why a file cannot be read, and what to do where it is not ours. After a start as root it need not be:
+/// the broker has become another user since.
+pub(crate) fn unreadable(path: &str, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error.to_string();
+    }
+    let user = User::from_uid(unistd::geteuid()).ok().flatten();
+    let user = user.map_or_else(|| unistd::geteuid().to_string(), |user| user.name);
+    format!(
+        "{error}: the broker runs as user {user}, who must be able to read it also after the start; \
+         run chown {user} {path}"
+    )
+}
+
 /// A file with our process id; removed at the end.
 pub(crate) struct PidFile {
     path: PathBuf,

@@ -8,15 +8,19 @@ use crate::log;
 use crate::process;
 use crate::site::Site;
 use crate::tls;
+use crate::tls::Revoked;
 use halyard_core::conf;
 use halyard_core::conf::Address;
 use halyard_core::conf::AdminConfig;
 use halyard_core::conf::Listener;
+use halyard_core::conf::ListenerConfig;
 use halyard_core::conf::Protocol;
 use halyard_core::conf::ServerConfig;
+use halyard_core::conf::SocketDomain;
 use halyard_core::conf::Source;
 use halyard_core::engine;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::fs::DirEntry;
@@ -66,14 +70,26 @@ pub(crate) struct Settings {
     pub(crate) warnings: Vec<String>,
     /// TLS by listener, its files read; connections keep what they began with.
     tls: Vec<Option<tls::Secured>>,
+    /// By listener: the client certificates that its lists revoke.
+    revoked: Vec<Option<Arc<Revoked>>>,
+    /// Listeners that a reload has removed. Their places stay, for listeners go by their place.
+    gone: BTreeSet<usize>,
 }
 
 impl Settings {
     /// Settings that come from no file.
-    pub(crate) fn local(config: ServerConfig) -> Self {
-        let (tokens, sites) = (BTreeMap::new(), BTreeMap::new());
-        let (warnings, tls) = (Vec::new(), Vec::new());
-        Self { config, config_file: None, tokens, sites, warnings, tls }
+    pub(crate) fn local(mut config: ServerConfig) -> Self {
+        name_listeners(&mut config);
+        Self {
+            config,
+            config_file: None,
+            tokens: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            warnings: Vec::new(),
+            tls: Vec::new(),
+            revoked: Vec::new(),
+            gone: BTreeSet::new(),
+        }
     }
 
     /// Whether this admin API is served: never without the token that it is to ask for.
@@ -101,8 +117,59 @@ impl Settings {
         self.tls.iter().map(|tls| tls.as_ref().map(|tls| tls.expires)).collect()
     }
 
+    /// The client certificates that the lists of the listener with this index revoke.
+    pub(crate) fn revoked(&self, listener: u16) -> Option<&Arc<Revoked>> {
+        self.revoked.get(usize::from(listener))?.as_ref()
+    }
+
+    /// Whether a reload has removed the listener with this index.
+    pub(crate) fn is_gone(&self, listener: usize) -> bool {
+        self.gone.contains(&listener)
+    }
+
+    /// What the listener with this index is called, if there is one.
+    pub(crate) fn listener_name(&self, listener: usize) -> Option<&Arc<str>> {
+        let found = self.config.listeners.get(listener).filter(|_| !self.is_gone(listener));
+        found.map(|listener| &listener.engine.name)
+    }
+
+    /// What holds after `self`: `new`, with every listener in its old place. Gives the places of those
+    /// that are to be opened.
+    pub(crate) fn followed_by(&self, new: &Self) -> (Self, Vec<usize>) {
+        let mut next = new.clone();
+        next.config.listeners.clone_from(&self.config.listeners);
+        next.gone = (0..self.config.listeners.len()).collect();
+        for at in 0..self.config.listeners.len() {
+            next.adopt(at, self, at);
+        }
+        let mut opened = Vec::new();
+        for (index, listener) in new.config.listeners.iter().enumerate() {
+            let name = &listener.engine.name;
+            let found = (0..self.config.listeners.len())
+                .find(|at| self.listener_name(*at).is_some_and(|own| own == name));
+            let at = found.unwrap_or_else(|| {
+                // The place of one that was gone before, and that nobody is in any more for sure.
+                let free = self.gone.iter().find(|at| next.gone.contains(*at)).copied();
+                free.unwrap_or(next.config.listeners.len())
+            });
+            if at == next.config.listeners.len() {
+                next.config.listeners.push(listener.clone());
+            }
+            next.adopt(at, new, index);
+            next.gone.remove(&at);
+            if found.is_none() {
+                opened.push(at);
+            }
+        }
+        for at in &next.gone {
+            next.tls[*at] = None;
+            next.revoked[*at] = None;
+        }
+        (next, opened)
+    }
+
     /// Takes over from `other` the listener that was its number `index`, as our number `at`.
-    pub(crate) fn adopt(&mut self, at: usize, other: &Self, index: usize) {
+    fn adopt(&mut self, at: usize, other: &Self, index: usize) {
         self.config.listeners[at] = other.config.listeners[index].clone();
         self.tls.resize(self.config.listeners.len(), None);
         self.tls[at] = other.tls.get(index).cloned().flatten();
@@ -111,6 +178,8 @@ impl Settings {
         {
             self.sites.entry(path.clone()).or_insert_with(|| Arc::clone(site));
         }
+        self.revoked.resize(self.config.listeners.len(), None);
+        self.revoked[at] = other.revoked.get(index).cloned().flatten();
         let admin = &other.config.listeners[index].admin;
         if let (Some(path), Some(token)) = (&admin.token_file, other.token(admin)) {
             self.tokens.entry(path.clone()).or_insert_with(|| token.clone());
@@ -122,15 +191,34 @@ impl Settings {
         let listeners = &self.config.listeners;
         engine::Config {
             broker: self.config.broker.clone(),
-            listeners: listeners.iter().map(|listener| listener.engine.clone()).collect(),
+            listeners: (0..)
+                .zip(listeners)
+                .map(|(at, one)| self.engine_listener(at, one))
+                .collect(),
             shard,
             shards: u16::try_from(shards).unwrap_or(u16::MAX),
         }
     }
 
+    fn engine_listener(&self, at: usize, listener: &Listener) -> ListenerConfig {
+        if !self.is_gone(at) {
+            return listener.engine.clone();
+        }
+        // Nobody finds it by its name, and nobody gets in.
+        ListenerConfig {
+            name: "".into(),
+            allow_anonymous: false,
+            accept_v31: false,
+            accept_v311: false,
+            accept_v5: false,
+            ..ListenerConfig::default()
+        }
+    }
+
     /// The Unix sockets that are listened on.
     pub(crate) fn unix_sockets(&self) -> impl Iterator<Item = &Path> {
-        self.config.listeners.iter().filter_map(|listener| match &listener.address {
+        let open = self.config.listeners.iter().enumerate().filter(|(at, _)| !self.is_gone(*at));
+        open.filter_map(|(_, listener)| match &listener.address {
             Address::Unix { path } => Some(Path::new(path)),
             _ => None,
         })
@@ -144,6 +232,36 @@ pub(crate) fn written(listener: &Listener) -> String {
         Address::Loopback { port } => format!("loopback port {port}"),
         Address::Host { host, port } => format!("{host} port {port}"),
         Address::Unix { path } => path.clone(),
+    }
+}
+
+/// Gives every listener the name by which saved state and the next configuration find it: what of its
+/// lines makes it that one.
+fn name_listeners(config: &mut ServerConfig) {
+    let mut taken = BTreeMap::new();
+    for listener in &mut config.listeners {
+        let mut name = written(listener);
+        name.push_str(match listener.protocol {
+            Protocol::Mqtt => "",
+            Protocol::Websockets => " websockets",
+            Protocol::HttpApi | Protocol::LocalHttp => " http",
+        });
+        name.push_str(match listener.socket_domain {
+            None => "",
+            Some(SocketDomain::Ipv4) => " ipv4",
+            Some(SocketDomain::Ipv6) => " ipv6",
+        });
+        if let Some(interface) = &listener.bind_interface {
+            name.push(' ');
+            name.push_str(interface);
+        }
+        // Only those whose port the system chooses can be as like as that.
+        let before = taken.entry(name.clone()).or_insert(0);
+        *before += 1;
+        if *before > 1 {
+            name = format!("{name} #{before}");
+        }
+        listener.engine.name = name.into();
     }
 }
 
@@ -185,8 +303,16 @@ pub(crate) fn from_file(path: &Path, ports: &[u16]) -> Result<Settings, String> 
         lines.extend(wrong);
         return Err(lines.join("\n"));
     }
-    let tls = read_tls(&config, &mut lines)?;
-    Ok(Settings { config, config_file: Some(path.to_owned()), tokens, sites, warnings: lines, tls })
+    let (tls, revoked) = read_tls(&config, &mut lines)?;
+    Ok(Settings {
+        config_file: Some(path.to_owned()),
+        tokens,
+        sites,
+        warnings: lines,
+        tls,
+        revoked,
+        ..Settings::local(config)
+    })
 }
 
 /// The tokens of the admin API: as secret as passwords, and their files are judged as those are.
@@ -241,16 +367,22 @@ fn read_named_files(config: &mut ServerConfig) -> Result<Vec<String>, Vec<String
     if is_valid { Ok(lines) } else { Err(lines) }
 }
 
+/// TLS by listener, and what its lists revoke.
+type ReadTls = (Vec<Option<tls::Secured>>, Vec<Option<Arc<Revoked>>>);
+
 /// Reads the certificates and keys of all listeners.
-fn read_tls(
-    config: &ServerConfig,
-    lines: &mut Vec<String>,
-) -> Result<Vec<Option<tls::Secured>>, String> {
-    let mut all = Vec::new();
+fn read_tls(config: &ServerConfig, lines: &mut Vec<String>) -> Result<ReadTls, String> {
+    let (mut all, mut revoked) = (Vec::new(), Vec::new());
     let mut failed = false;
     for listener in &config.listeners {
         let mut warnings = Vec::new();
-        let made = listener.tls.as_ref().map(|config| tls::listener(config, &mut warnings));
+        let made = listener.tls.as_ref().map(|config| {
+            revoked.push(tls::revoked(config)?.map(Arc::new));
+            tls::listener(config, &mut warnings)
+        });
+        if made.is_none() {
+            revoked.push(None);
+        }
         lines.extend(warnings.iter().map(|text| format!("{}: warning: {text}", listener.place)));
         all.push(match made.transpose() {
             Ok(made) => made,
@@ -261,7 +393,7 @@ fn read_tls(
             }
         });
     }
-    if failed { Err(lines.join("\n")) } else { Ok(all) }
+    if failed { Err(lines.join("\n")) } else { Ok((all, revoked)) }
 }
 
 /// `-p` beside `-c`: instead of our own listener, or besides those of the file and as strict.

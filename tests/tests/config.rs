@@ -263,13 +263,23 @@ fn server_keep_alive(broker: &Broker) -> Option<u16> {
 }
 
 #[test]
-fn a_reload_moves_no_socket_and_says_so() {
-    let broker = Broker::spawn("allow_anonymous true\nlistener 0 127.0.0.1\n");
-    let path = broker.folder().join("halyard.conf");
-    fs::write(&path, "allow_anonymous true\nlistener 1 127.0.0.1\n").unwrap();
-    broker.signal("HUP");
-    broker.wait_for_line(&["Warning: ", "restart"]);
-    broker.connect().connect("still-here", Version::V4);
+fn a_loopback_that_any_web_page_could_reach_is_warned_of() {
+    let stderr = |lines: &str| {
+        let config = format!("allow_anonymous true\n{lines}");
+        let outcome = Setup::default().config(&config).args(&["--test-config"]).run();
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    let open = stderr("listener 9001 127.0.0.1\nprotocol websockets\n");
+    assert!(open.contains("halyard.conf:2: warning: listener: any web page"), "{open}");
+    for lines in [
+        "listener 9001 127.0.0.1\nprotocol websockets\nwebsockets_origin https://example.org\n",
+        "listener 9001\nprotocol websockets\n",
+        "listener 1883 127.0.0.1\n",
+    ] {
+        let text = stderr(lines);
+        assert!(!text.contains("web page"), "{lines}: {text}");
+    }
 }
 
 #[test]

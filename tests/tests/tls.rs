@@ -29,10 +29,11 @@ fn refusal(pki: &Pki, broker: &Broker, own: Option<&str>) -> Option<String> {
     // A broken handshake shows at the latest when something is read.
     let mut answer = [0; 4];
     let entered = stream.write_all(connect).is_ok() && stream.read_exact(&mut answer).is_ok();
-    if entered {
-        assert_eq!(answer, *b"\x20\x02\x00\x00");
+    if entered && answer == *b"\x20\x02\x00\x00" {
         return None;
     }
+    // Who has a good certificate without a name is told so.
+    assert!(!entered || answer == *b"\x20\x02\x00\x05", "{answer:?}");
     let line = wait_until("a line about the refusal", || {
         broker.log().split_off(before).into_iter().find(|line| line.contains("failed: "))
     });
@@ -207,6 +208,46 @@ fn a_session_is_resumed_by_ticket_until_the_listener_changes() {
         let failed = stream.write_all(b"\xc0\x00").is_err() || stream.read(&mut [0]).is_err();
         assert!(failed, "an old ticket must not skip the new list");
     }
+}
+
+#[test]
+fn a_good_certificate_without_a_name_is_answered_with_0x87() {
+    let pki = Pki::new();
+    pki.client("two", |params| second_common_name(params, "three"));
+    let config = format!("log_type all\n{}", pki.strict("use_identity_as_username true"));
+    let broker = Broker::spawn(&config);
+    let mut client = client(mqtts(&broker), pki.config(Some("two")));
+    client.send_connect(&halyard_tests::connect("c", Version::V5));
+    client.receive().with(|packet| match packet {
+        Packet::Connack(connack) => assert_eq!(connack.reason, ReasonCode::NotAuthorized),
+        other => panic!("{other:?}"),
+    });
+    assert!(client.until_closed().is_empty());
+    broker.wait_for_line(&["failed: ", "more than one Common Name"]);
+}
+
+#[test]
+fn a_reload_ends_the_connections_whose_certificates_it_revokes() {
+    let pki = Pki::new();
+    pki.client("stays", |_| {});
+    pki.client("goes", |_| {});
+    pki.client("went", |_| {});
+    pki.revoke(&["went"]);
+    let lines = pki.strict(&format!("crlfile {}", pki.path("crl.pem")));
+    let broker = Broker::spawn(&format!("{OPEN}{lines}"));
+    let mut stays = client(mqtts(&broker), pki.config(Some("stays")));
+    stays.connect("stays", Version::V5);
+    let mut goes = client(mqtts(&broker), pki.config(Some("goes")));
+    goes.connect("goes", Version::V5);
+    pki.revoke(&["went", "goes"]);
+    broker.signal("HUP");
+    goes.receive().with(|packet| match packet {
+        Packet::Disconnect(end) => assert_eq!(end.reason, ReasonCode::NotAuthorized),
+        other => panic!("{other:?}"),
+    });
+    assert!(goes.until_closed().is_empty());
+    broker.wait_for_line(&["goes", "the certificate of the client was revoked"]);
+    stays.ping();
 }
 
 #[test]

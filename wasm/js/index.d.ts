@@ -68,7 +68,15 @@ export type TraceRecord =
   | { kind: 'subscribed' | 'unsubscribed'; at: number; clientId: string; filter: string; reason: number }
   | { kind: 'sessionEnded'; at: number; clientId: string }
   | { kind: 'will'; at: number; clientId: string; topic: string }
-  | { kind: 'delivery'; at: number; qos: QoS; outcome: string; clientId: string; topic: string };
+  | {
+      kind: 'delivery'; at: number; qos: QoS; outcome: string; clientId: string; topic: string;
+      /** Which rule of an access list denied it: its file, its line and what it says. */
+      rule?: string;
+    }
+  | {
+      kind: 'denied'; at: number; access: 'read' | 'write' | 'subscribe'; clientId: string;
+      topic: string; rule: string;
+    };
 
 export interface TraceEvent extends Event {
   records: TraceRecord[];

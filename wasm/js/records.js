@@ -17,6 +17,9 @@ export const OUTCOMES = Object.freeze([
   'denied',
 ]);
 
+/** What an access list denied. */
+const ACCESS = ['read', 'write', 'subscribe'];
+
 const NO_REASON = 0xff;
 
 /** A cursor over records. */
@@ -111,7 +114,11 @@ const TRACE = {
   8: (from) => ({ kind: 'will', at: from.f64(), clientId: from.text(), topic: from.text() }),
   9: (from) => ({
     kind: 'delivery', at: from.f64(), qos: from.u8(), outcome: OUTCOMES[from.u8()],
-    clientId: from.text(), topic: from.text(),
+    clientId: from.text(), topic: from.text(), rule: from.text() || undefined,
+  }),
+  10: (from) => ({
+    kind: 'denied', at: from.f64(), access: ACCESS[from.u8()], clientId: from.text(),
+    topic: from.text(), rule: from.text(),
   }),
 };
 

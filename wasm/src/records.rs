@@ -52,6 +52,7 @@ pub mod trace {
     pub const SESSION_ENDED: u8 = 7;
     pub const WILL: u8 = 8;
     pub const DELIVERY: u8 = 9;
+    pub const DENIED: u8 = 10;
 }
 
 /// Appends to records.

@@ -7,14 +7,18 @@
 //! OPENED at conn | CONNECTED at conn version:u8 session:u8 keepalive:u16 text(client)
 //! CLOSED at conn text(client) text(why) | SUBSCRIBED at text(client) text(filter) reason:u8
 //! UNSUBSCRIBED at text(client) text(filter) reason:u8 | SESSION_ENDED at text(client)
-//! WILL at text(client) text(topic) | DELIVERY at qos:u8 outcome:u8 text(client) text(topic)
+//! WILL at text(client) text(topic) | DENIED at access:u8 text(client) text(topic) text(rule)
+//! DELIVERY at qos:u8 outcome:u8 text(client) text(topic) text(rule)
 //! ```
+//! `rule` says by which line of which file it was denied; it is empty where nothing was.
+//! `access` is 0 to read, 1 to write, 2 to subscribe.
 //! `first` is the first byte on the wire, so it carries type and flags; `reason` is 255 where a
 //! packet has none.
 
 use crate::broker::number;
 use crate::convert;
 use crate::records::{Put, trace};
+use halyard_core::access::Access;
 use halyard_core::engine::{DeliverySeen, Direction, Event, Observer, Outcome, PacketSeen};
 use halyard_core::packet::{Packet, PacketId, ReasonCode};
 use halyard_core::time::Instant;
@@ -97,8 +101,20 @@ impl Observer for Trace {
                     records.put_text(&reason.to_string());
                 }
             }
-            // The page's broker has no access lists, and shows each delivery that is dropped.
-            Event::Denied { .. } | Event::Dropping { .. } | Event::OverReceiveMaximum { .. } => {}
+            Event::Denied { client_id, access, topic, decision, .. } => {
+                if let Some(records) = self.begin(trace::DENIED, now) {
+                    records.put_u8(match access {
+                        Access::Read => 0,
+                        Access::Write => 1,
+                        Access::Subscribe => 2,
+                    });
+                    records.put_text(client_id);
+                    records.put_text(topic);
+                    records.put_text(&decision.reason.to_string());
+                }
+            }
+            // Each delivery that is dropped is shown.
+            Event::Dropping { .. } | Event::OverReceiveMaximum { .. } => {}
             Event::Subscribed { client_id, filter, reason } => {
                 if let Some(records) = self.pair(trace::SUBSCRIBED, now, client_id, filter) {
                     records.put_u8(reason.as_u8());
@@ -141,6 +157,9 @@ impl Observer for Trace {
         records.put_u8(outcome(seen.outcome));
         records.put_text(seen.client_id);
         records.put_text(seen.topic);
+        // A text is made only for what was denied: that is rare.
+        let rule = seen.decision.map(|decision| decision.reason.to_string());
+        records.put_text(rule.as_deref().unwrap_or_default());
     }
 }
 

@@ -111,6 +111,7 @@ fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> L
         report.warning(place, "http_dir", problem);
     }
     check_admin(&listener, place, report);
+    check_pages(&listener, place, report);
     if matches!(listener.address, Address::Unix { .. }) {
         for (option, is_set) in [
             ("bind_interface", listener.bind_interface.is_some()),
@@ -123,6 +124,22 @@ fn resolve(draft: ListenerDraft, general: General<'_>, report: &mut Report) -> L
         }
     }
     listener
+}
+
+/// A browser lets any page open a WebSocket to its own machine: an address of loopback keeps nobody out.
+fn check_pages(listener: &Listener, place: Place, report: &mut Report) {
+    let is_web = listener.protocol != Protocol::Mqtt;
+    let is_unix = matches!(listener.address, Address::Unix { .. });
+    let is_loopback = listener.address.is_local() && !is_unix;
+    let asks = listener.tls.as_ref().is_some_and(|tls| tls.require_certificate);
+    let is_open = listener.engine.allow_anonymous && listener.websockets_origin.is_empty();
+    if is_web && is_loopback && is_open && !asks {
+        let what = "any web page that a browser on this machine shows could connect: anonymous clients \
+                    are allowed, and no `websockets_origin` says whose pages may";
+        let right = "write `websockets_origin ORIGIN` for each page that is to connect, or \
+                     `allow_anonymous false`";
+        report.warning(place, "listener", Problem::new(what, right));
+    }
 }
 
 /// The admin API is for who has the token, or for this machine alone.

@@ -70,6 +70,11 @@ impl Failures {
         Self { per_address, per_user, buckets, at: Recent::new(ENTRIES_MAX, life) }
     }
 
+    /// Other limits hold from now on; what has failed so far counts on.
+    pub(super) const fn limit(&mut self, per_address: u32, per_user: u32) {
+        (self.per_address, self.per_user) = (per_address, per_user);
+    }
+
     pub(super) fn is_address_over(&self, origin: Origin, now: Instant) -> bool {
         self.is_over(origin.address, self.per_address, now)
     }

@@ -4,6 +4,7 @@
 
 use super::token;
 use crate::files;
+use crate::process;
 use halyard_core::auth;
 use halyard_core::auth::Authority;
 use halyard_core::auth::TokenKind;
@@ -51,7 +52,7 @@ fn load_keys(
     let (file, mode) = match read_secret(path) {
         Ok(found) => found,
         Err(error) => {
-            errors.push(wrong(&format!("cannot read it: {error}")));
+            errors.push(wrong(&format!("cannot read it: {}", process::unreadable(path, &error))));
             return None;
         }
     };
@@ -84,7 +85,8 @@ fn load(path: &str, warnings: &mut Vec<String>, errors: &mut Vec<String>) -> Opt
     let (text, mode) = match read_secret(path) {
         Ok(found) => found,
         Err(error) => {
-            errors.push(format!("{path}: error: password_file: cannot read it: {error}"));
+            let why = process::unreadable(path, &error);
+            errors.push(format!("{path}: error: password_file: cannot read it: {why}"));
             return None;
         }
     };

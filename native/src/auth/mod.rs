@@ -104,16 +104,25 @@ impl Authenticator {
     pub(crate) fn new(config: &AuthConfig, clock: Clock) -> io::Result<Arc<Self>> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let life = Duration::from_secs(config.cache_secs.into());
-        let entries = if config.cache_secs == 0 { 0 } else { config.cache_entries };
+        let (entries, life) = cache(config);
         let state = State {
-            right: Recent::new(entries as usize, life),
+            right: Recent::new(entries, life),
             failures: Failures::new(config.failures_per_address, config.failures_per_user),
             waiting: BTreeMap::new(),
             decoys: Vec::new(),
         };
         let pool = Pool::new(threads(config), config.queue as usize, clock);
         Ok(Arc::new(Self { key, state: Mutex::new(state), pool }))
+    }
+
+    /// Other limits hold from now on.
+    pub(crate) fn reconfigure(&self, config: &AuthConfig) {
+        let mut state = self.lock();
+        let (entries, life) = cache(config);
+        state.right.limit(entries, life);
+        state.failures.limit(config.failures_per_address, config.failures_per_user);
+        drop(state);
+        self.pool.limit(threads(config), config.queue as usize);
     }
 
     /// The verdict, if there is one at once; otherwise it comes by `reply`, and until then nobody
@@ -295,6 +304,12 @@ impl Authenticator {
 
 fn granted(grant: &Arc<Grant>) -> Verdict {
     Verdict::Granted { grant: Arc::clone(grant), data: Box::default() }
+}
+
+/// Entries of the cache, and their life.
+fn cache(config: &AuthConfig) -> (usize, Duration) {
+    let entries = if config.cache_secs == 0 { 0 } else { config.cache_entries };
+    (entries as usize, Duration::from_secs(config.cache_secs.into()))
 }
 
 fn threads(config: &AuthConfig) -> usize {

@@ -20,6 +20,15 @@ impl<K: Ord + Copy, V: Clone> Recent<K, V> {
         Self { young: BTreeMap::new(), old: BTreeMap::new(), half: entries.div_ceil(2), life }
     }
 
+    /// Other limits hold from now on. Where fewer entries are allowed than there are, all go.
+    pub(super) fn limit(&mut self, entries: usize, life: Duration) {
+        (self.half, self.life) = (entries.div_ceil(2), life);
+        if self.young.len().max(self.old.len()) > self.half {
+            self.young.clear();
+            self.old.clear();
+        }
+    }
+
     /// The value, which counts as young again.
     pub(super) fn touch(&mut self, key: &K, now: Instant) -> Option<V> {
         let value = self.get(key, now)?;
@@ -59,6 +68,11 @@ mod tests {
         assert!(recent.young.len() + recent.old.len() <= 4);
         assert_eq!(recent.get(&0, Instant::ZERO.plus_secs(10)), Some(0));
         assert_eq!(recent.get(&0, Instant::ZERO.plus_secs(11)), None);
+        recent.limit(100, Duration::from_secs(5));
+        assert_eq!(recent.get(&0, Instant::ZERO.plus_secs(7)), None);
+        assert_eq!(recent.get(&9, Instant::ZERO.plus_secs(5)), Some(90));
+        recent.limit(2, Duration::from_secs(100));
+        assert_eq!(recent.get(&9, Instant::ZERO.plus_secs(5)), None);
         let mut none = Recent::new(0, Duration::from_secs(10));
         none.put(1, 1, Instant::ZERO);
         assert_eq!(none.get(&1, Instant::ZERO), None);

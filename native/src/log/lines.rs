@@ -42,6 +42,11 @@ impl Lines {
         Self { log, listeners, cause: None, names: map(0) }
     }
 
+    /// The listeners listen there from now on.
+    pub(crate) fn listen(&mut self, listeners: Arc<[String]>) {
+        self.listeners = listeners;
+    }
+
     /// Says why `conn`, about to be reported as closed, is lost.
     pub(crate) fn explain(&mut self, conn: ConnectionId, cause: String) {
         self.cause = Some((conn, cause));

@@ -47,6 +47,16 @@ pub(crate) enum BoundSocket {
     Unix(UnixListener),
 }
 
+impl BoundSocket {
+    /// The same socket once more, for another shard.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
+        })
+    }
+}
+
 /// Why a listener could not be opened.
 #[derive(Debug)]
 pub(crate) struct BindError {
@@ -80,15 +90,25 @@ impl fmt::Display for BindError {
 pub(crate) fn bind_all(config: &ServerConfig) -> Result<(Vec<Bound>, Vec<String>), BindError> {
     let mut all = Vec::new();
     let mut notes = Vec::new();
-    for (listener, index) in config.listeners.iter().zip(0..) {
-        bind_one(listener, index, config.set_tcp_nodelay, &mut all, &mut notes).map_err(
-            |(address, error)| {
-                let place = listener.place.clone();
-                BindError { address, place, error }
-            },
-        )?;
+    for index in 0..config.listeners.len() {
+        bind_listener(config, index, &mut all, &mut notes)?;
     }
     Ok((all, notes))
+}
+
+/// Opens the sockets of the listener with this index.
+pub(super) fn bind_listener(
+    config: &ServerConfig,
+    index: usize,
+    all: &mut Vec<Bound>,
+    notes: &mut Vec<String>,
+) -> Result<(), BindError> {
+    let listener = &config.listeners[index];
+    let index = u16::try_from(index).unwrap_or(u16::MAX);
+    bind_one(listener, index, config.set_tcp_nodelay, all, notes).map_err(|(address, error)| {
+        let place = listener.place.clone();
+        BindError { address, place, error }
+    })
 }
 
 fn bind_one(

@@ -98,11 +98,14 @@ impl Intake<'_> {
         let listener = self.listener(conn);
         if listener.certificate_name.is_some() && listener.tls.is_none() {
             let name = tls.and_then(|tls| tls.common_name.as_deref());
-            let name = name.filter(|name| tls::is_plain(name)).ok_or_else(|| {
-                "the proxy names no Common Name of a certificate (use_identity_as_username)"
-                    .to_owned()
-            })?;
-            entrance.identity = Some(name.into());
+            entrance.identity = match name.filter(|name| tls::is_plain(name)) {
+                Some(name) => Some(name.into()),
+                None => self.nobody(
+                    conn,
+                    entrance,
+                    "the proxy names no Common Name of a certificate (use_identity_as_username)",
+                )?,
+            };
         }
         Ok(())
     }
@@ -128,7 +131,7 @@ impl Intake<'_> {
         }
         let stage = std::mem::replace(&mut conn.stage, Stage::Draining);
         let Stage::Handshake(mut entrance) = stage else { return Next::Drain };
-        match self.identify(conn) {
+        match self.identify(conn, &entrance) {
             Ok(identity) => {
                 entrance.identity = identity;
                 self.enter(conn, *entrance, bytes)
@@ -138,15 +141,37 @@ impl Intake<'_> {
     }
 
     /// Who the certificate says the client is, where the listener wants to know.
-    fn identify(&self, conn: &Conn) -> Result<Option<Arc<str>>, String> {
+    fn identify(&self, conn: &Conn, entrance: &Entrance) -> Result<Option<Arc<str>>, String> {
         let now = i64::try_from(Clock::wall().0 / 1000).unwrap_or(i64::MAX);
         let Some(kind) = self.listener(conn).certificate_name else {
             conn.certificate().map_or(Ok(()), |own| tls::check_time(own, now))?;
             return Ok(None);
         };
-        let certificate =
-            conn.certificate().ok_or("it has no certificate to take its name from")?;
-        Ok(Some(tls::username(certificate, kind, now)?.into()))
+        let Some(certificate) = conn.certificate() else {
+            return self.nobody(conn, entrance, "it has no certificate to take its name from");
+        };
+        tls::check_time(certificate, now)?;
+        match tls::username(certificate, kind) {
+            Ok(name) => Ok(Some(name.into())),
+            Err(cause) => self.nobody(conn, entrance, &cause),
+        }
+    }
+
+    /// A name that is none: the engine refuses the CONNECT of its client, and the log says why. What
+    /// serves more than MQTT is closed to it.
+    fn nobody(
+        &self,
+        conn: &Conn,
+        entrance: &Entrance,
+        cause: &str,
+    ) -> Result<Option<Arc<str>>, String> {
+        if !matches!(self.listener(conn).protocol, Protocol::Mqtt | Protocol::Websockets) {
+            return Err(cause.to_owned());
+        }
+        let peer = &entrance.peer;
+        let text = format_args!("Client connection from {peer} failed: {cause}.");
+        self.log.add(LogType::Notice, text);
+        Ok(Some("".into()))
     }
 
     /// MQTT or HTTP begins, with `bytes`.

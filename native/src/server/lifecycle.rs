@@ -25,7 +25,6 @@ use halyard_core::engine::Effect;
 use halyard_core::engine::Input;
 use halyard_core::engine::TransportEnd;
 use halyard_core::time::Instant;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// How long a closing socket may take for what was written before.
@@ -95,17 +94,7 @@ impl Shard {
     pub(super) fn drain_mailbox(&mut self, now: Instant) {
         for mail in self.shards[usize::from(self.number.0)].take() {
             match mail {
-                Mail::Reconfigure(settings, retired) => {
-                    let input = Input::Reconfigured(Arc::new(
-                        settings.engine(self.number, self.shards.len()),
-                    ));
-                    self.engine.handle(now, input, &mut self.effects);
-                    let listeners = &settings.config.listeners;
-                    self.acceptors.reconfigure(&settings.config.broker, listeners);
-                    let old = std::mem::replace(&mut self.settings, settings);
-                    // Nobody may be there any more to take it.
-                    drop(retired.send(old));
-                }
+                Mail::Reconfigure(reload) => self.reconfigure(now, *reload),
                 Mail::Link { from: peer, message } => {
                     let input = Input::Link { peer, message };
                     self.engine.handle(now, input, &mut self.effects);

@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -45,9 +46,16 @@ const PACE_MILLIS_MIN: u64 = 10;
 #[derive(Debug, Default)]
 pub(crate) struct OpenCounts {
     total: AtomicU32,
-    by_listener: Vec<AtomicU32>,
+    by_listener: Mutex<BTreeMap<u16, Weak<Place>>>,
     by_address: Addresses,
     pace: Mutex<Pace>,
+}
+
+/// The open connections of one listener, among all.
+#[derive(Debug)]
+struct Place {
+    open: AtomicU32,
+    counts: Arc<OpenCounts>,
 }
 
 /// How fast connections are accepted (`max_connect_rate`): a second's worth may be saved up.
@@ -61,7 +69,7 @@ struct Pace {
 /// A place among the open connections; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
-    counts: Arc<OpenCounts>,
+    place: Arc<Place>,
     listener: u16,
     network: Option<Network>,
 }
@@ -103,6 +111,8 @@ struct Listener {
     socket: Socket,
     waker: Waker,
     index: u16,
+    /// The connections that it has open, on all shards.
+    place: Arc<Place>,
     max_connections: Option<u32>,
     /// Its connections come from proxies, who tell the clients' addresses later.
     is_proxied: bool,
@@ -113,6 +123,8 @@ struct Listener {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// A reload has removed it.
+    Closed,
 }
 
 /// An accepted connection.
@@ -124,10 +136,19 @@ pub(super) struct Accepted {
 
 impl OpenCounts {
     pub(crate) fn new(config: &ServerConfig) -> Self {
-        let by_listener = config.listeners.iter().map(|_| AtomicU32::new(0)).collect();
-        let counts = Self { by_listener, ..Self::default() };
+        let counts = Self::default();
         counts.by_address.reconfigure(&config.broker);
         counts
+    }
+
+    fn place(self: &Arc<Self>, index: u16) -> Arc<Place> {
+        let mut all = self.by_listener.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = all.get(&index).and_then(Weak::upgrade) {
+            return place;
+        }
+        let place = Arc::new(Place { open: AtomicU32::new(0), counts: Arc::clone(self) });
+        all.insert(index, Arc::downgrade(&place));
+        place
     }
 
     /// Takes one connection's share of `rate`; if there is none, when there will be.
@@ -167,7 +188,7 @@ impl Admission {
     /// denied by.
     pub(super) fn comes_from(&mut self, now: Instant, address: IpAddr) -> Result<(), &'static str> {
         let network = Network::of(address);
-        self.counts.by_address.enter(now, network)?;
+        self.place.counts.by_address.enter(now, network)?;
         self.network = Some(network);
         Ok(())
     }
@@ -175,10 +196,10 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.counts.total.fetch_sub(1, Ordering::Relaxed);
-        self.counts.by_listener[usize::from(self.listener)].fetch_sub(1, Ordering::Relaxed);
+        self.place.counts.total.fetch_sub(1, Ordering::Relaxed);
+        self.place.open.fetch_sub(1, Ordering::Relaxed);
         if let Some(network) = self.network {
-            self.counts.by_address.leave(network);
+            self.place.counts.by_address.leave(network);
         }
     }
 }
@@ -193,27 +214,8 @@ impl Acceptors {
         limits: OpenLimits,
         log: Log,
     ) -> io::Result<Self> {
-        let mut listeners = Vec::with_capacity(bound.len());
-        for (bound, number) in bound.iter().zip(0..) {
-            let socket = match &bound.socket {
-                BoundSocket::Tcp(socket) => {
-                    Socket::Tcp(TcpListener::from_std(socket.try_clone()?)?)
-                }
-                BoundSocket::Unix(socket) => {
-                    Socket::Unix(UnixListener::from_std(socket.try_clone()?)?)
-                }
-            };
-            listeners.push(Listener {
-                socket,
-                waker: ready.waker(Token::listener(number)),
-                index: bound.index,
-                max_connections: settings[usize::from(bound.index)].max_connections,
-                is_proxied: settings[usize::from(bound.index)].proxy.is_some(),
-                ready: true,
-            });
-        }
-        Ok(Self {
-            listeners,
+        let mut all = Self {
+            listeners: Vec::with_capacity(bound.len()),
             counts,
             limits,
             resting_until: None,
@@ -221,7 +223,51 @@ impl Acceptors {
             log,
             denied: BTreeMap::new(),
             rests: 0,
-        })
+        };
+        for bound in bound {
+            let socket = bound.socket.try_clone()?;
+            all.open(bound.index, socket, &settings[usize::from(bound.index)], ready)?;
+        }
+        Ok(all)
+    }
+
+    /// Accepts from one more socket, that of the listener with this index.
+    pub(super) fn open(
+        &mut self,
+        index: u16,
+        socket: BoundSocket,
+        settings: &conf::Listener,
+        ready: &Arc<Ready>,
+    ) -> io::Result<()> {
+        let socket = match socket {
+            BoundSocket::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
+            BoundSocket::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
+        };
+        let is_closed = |one: &Listener| matches!(one.socket, Socket::Closed);
+        let free = self.listeners.iter().position(is_closed);
+        let number = free.unwrap_or(self.listeners.len());
+        let token = Token::listener(u16::try_from(number).unwrap_or(u16::MAX));
+        let listener = Listener {
+            socket,
+            waker: ready.waker(token),
+            index,
+            place: self.counts.place(index),
+            max_connections: settings.max_connections,
+            is_proxied: settings.proxy.is_some(),
+            ready: true,
+        };
+        match free {
+            Some(number) => self.listeners[number] = listener,
+            None => self.listeners.push(listener),
+        }
+        Ok(())
+    }
+
+    /// Closes the sockets of the listener with this index.
+    pub(super) fn shut(&mut self, index: u16) {
+        for listener in self.listeners.iter_mut().filter(|one| one.index == index) {
+            listener.socket = Socket::Closed;
+        }
     }
 
     /// A listening socket was reported as ready.
@@ -292,7 +338,8 @@ impl Acceptors {
             Peer::Ip { address, .. } if !listener.is_proxied => Some(Network::of(*address)),
             _ => None,
         };
-        match self.admit(now, index, limit, network) {
+        let place = Arc::clone(&listener.place);
+        match self.admit(now, (index, place), limit, network) {
             Ok(admission) => each(Accepted { io, peer, admission }),
             Err(option) => {
                 *self.denied.entry((index, option)).or_default() += 1;
@@ -306,16 +353,14 @@ impl Acceptors {
     fn admit(
         &self,
         now: Instant,
-        listener: u16,
+        (listener, place): (u16, Arc<Place>),
         limit: Option<u32>,
         network: Option<Network>,
     ) -> Result<Admission, &'static str> {
-        let of_listener = &self.counts.by_listener[usize::from(listener)];
         let total = self.counts.total.fetch_add(1, Ordering::Relaxed);
-        let here = of_listener.fetch_add(1, Ordering::Relaxed);
-        let counts = Arc::clone(&self.counts);
-        let mut admission = Admission { counts, listener, network: None };
-        if limit.is_some_and(|limit| here >= limit) {
+        let open = place.open.fetch_add(1, Ordering::Relaxed);
+        let mut admission = Admission { place, listener, network: None };
+        if limit.is_some_and(|limit| open >= limit) {
             return Err("max_connections");
         }
         if self.limits.total.is_some_and(|limit| total >= limit) {
@@ -388,6 +433,7 @@ impl Listener {
             Socket::Unix(socket) => socket
                 .poll_accept(&mut cx)
                 .map_ok(|(stream, _)| (Io::new(OpenSocket::Unix(stream)), Peer::Unix)),
+            Socket::Closed => Poll::Pending,
         }
     }
 }

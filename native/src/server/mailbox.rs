@@ -3,10 +3,9 @@
 
 use super::asks::Ask;
 use super::asks::Told;
-use super::reload::Retired;
+use super::takeover::Takeover;
 use super::wake::Ready;
 use crate::auth::Answer;
-use crate::settings::Settings;
 use halyard_core::engine::DiskState;
 use halyard_core::engine::LinkMessage;
 use halyard_core::engine::ShardId;
@@ -32,8 +31,8 @@ pub(super) enum Mail {
     Durable(Lsn),
     /// Whether the disk of the store has room.
     Disk(DiskState),
-    /// A configuration was read anew; what held before goes there.
-    Reconfigure(Arc<Settings>, Retired),
+    /// A configuration was read anew.
+    Reconfigure(Box<Takeover>),
     /// Lines of the log to publish, with the ends of their topics.
     Log(Vec<(&'static str, String)>),
     /// To be counted, if the shard turns.

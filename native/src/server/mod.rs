@@ -21,6 +21,7 @@ mod restore;
 mod run;
 mod shard;
 mod table;
+mod takeover;
 mod timer;
 mod tls;
 mod verify;

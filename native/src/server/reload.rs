@@ -1,17 +1,23 @@
 //! A configuration that is read anew: by a thread of its own, so that no client waits for files,
-//! passwords or certificates. All of it is read and checked before anything holds; then every shard
-//! takes it over in one step. A second wish meanwhile is done afterwards.
+//! passwords or certificates. All of it is read and checked, and new listeners are opened, before
+//! anything holds; then every shard takes it over in one step. A second wish meanwhile is done
+//! afterwards. A listener keeps its place for as long as it is there: connections name theirs by place.
 
+use super::bind;
+use super::bind::Bound;
+use super::bind::BoundSocket;
 use super::mailbox::Mail;
 use super::mailbox::Mailbox;
+use super::takeover::Takeover;
+use crate::auth::Authenticator;
 use crate::log::Log;
 use crate::log::LogType;
 use crate::settings::Settings;
 use halyard_core::conf::Address;
 use halyard_core::conf::Listener;
-use halyard_core::conf::Protocol;
 use halyard_core::conf::Said;
-use halyard_core::conf::SocketDomain;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -23,9 +29,24 @@ pub(crate) type Reread = Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>
 /// Takes settings that hold no more: freeing them takes time, too.
 pub(super) type Retired = mpsc::Sender<Arc<Settings>>;
 
+/// What is in force.
+pub(super) struct Held {
+    pub(super) settings: Arc<Settings>,
+    /// Where each listener listens, for the log.
+    pub(super) places: Arc<[String]>,
+    pub(super) auth: Arc<Authenticator>,
+}
+
+/// All that a reload needs and that may fail.
+struct Prepared {
+    settings: Arc<Settings>,
+    /// Sockets of listeners that are new.
+    bound: Vec<Bound>,
+}
+
 /// What was read, and where to leave what held before.
 struct Read {
-    settings: Result<Arc<Settings>, String>,
+    prepared: Result<Prepared, String>,
     retired: Retired,
 }
 
@@ -52,12 +73,12 @@ impl Reloads {
         let (answer, under_way) = oneshot::channel();
         let (reread, log, held) = (Arc::clone(&self.reread), self.log.clone(), Arc::clone(held));
         let work = move || {
-            let settings = read(&reread, &log, &held);
+            let prepared = read(&reread, &log, &held);
             // The last one to be freed is to be freed here.
             drop(held);
             let (retired, old) = mpsc::channel();
             // Nobody may be there any more to take it.
-            drop(answer.send(Read { settings, retired }));
+            drop(answer.send(Read { prepared, retired }));
             old.into_iter().for_each(drop);
         };
         match thread::Builder::new().name("halyard-reload".into()).spawn(work) {
@@ -67,24 +88,74 @@ impl Reloads {
     }
 
     /// Waits for the end of what is under way, or for ever. May be dropped and called again.
-    pub(super) async fn done(&mut self, held: &mut Arc<Settings>, shards: &[Mailbox]) {
+    pub(super) async fn done(&mut self, held: &mut Held, shards: &[Mailbox]) {
         let Some(under_way) = &mut self.under_way else { return std::future::pending().await };
         let outcome = under_way.await;
         self.under_way = None;
         match outcome {
-            Ok(Read { settings: Ok(settings), retired }) => {
-                for mailbox in shards {
-                    mailbox.put(Mail::Reconfigure(Arc::clone(&settings), retired.clone()));
+            Ok(Read { prepared: Ok(prepared), retired }) => {
+                match self.switch(held, shards, prepared, &retired) {
+                    Ok(()) => self.log.line(LogType::Notice, format_args!("Config reloaded.")),
+                    Err(error) => not_reloaded(&self.log, &error.to_string()),
                 }
-                let old = std::mem::replace(held, settings);
-                drop(retired.send(old));
-                self.log.line(LogType::Notice, format_args!("Config reloaded."));
             }
-            Ok(Read { settings: Err(error), .. }) => not_reloaded(&self.log, &error),
+            Ok(Read { prepared: Err(error), .. }) => not_reloaded(&self.log, &error),
             Err(_) => not_reloaded(&self.log, "reading it ended by an error of the program"),
         }
         if std::mem::take(&mut self.again) {
-            self.begin(held);
+            self.begin(&held.settings);
+        }
+    }
+
+    /// Lets it hold. Fails only before the first shard hears of it.
+    fn switch(
+        &self,
+        held: &mut Held,
+        shards: &[Mailbox],
+        prepared: Prepared,
+        retired: &Retired,
+    ) -> io::Result<()> {
+        let Prepared { settings, bound } = prepared;
+        let copies = |_| -> io::Result<Vec<_>> {
+            bound.iter().map(|one| Ok((one.index, one.socket.try_clone()?))).collect()
+        };
+        let opened: Vec<Vec<(u16, BoundSocket)>> =
+            (0..shards.len()).map(copies).collect::<io::Result<_>>()?;
+        let mut places = held.places.to_vec();
+        places.resize(settings.config.listeners.len(), String::new());
+        for (at, place) in places.iter().enumerate() {
+            if settings.is_gone(at) && !held.settings.is_gone(at) {
+                self.closes(&held.settings.config.listeners[at], &settings, place);
+            }
+        }
+        for Bound { index, kind, place, url, .. } in bound {
+            let text = format_args!("Opening {kind} listen socket on {place}.");
+            self.log.add(LogType::Information, text);
+            self.log.add(LogType::Information, format_args!("Listening on {url}"));
+            places[usize::from(index)] = place;
+        }
+        held.places = places.into();
+        held.auth.reconfigure(&settings.config.auth);
+        for (mailbox, opened) in shards.iter().zip(opened) {
+            let (settings, places) = (Arc::clone(&settings), Arc::clone(&held.places));
+            let retired = retired.clone();
+            let takeover = Takeover { settings, opened, places, retired };
+            mailbox.put(Mail::Reconfigure(Box::new(takeover)));
+        }
+        let old = std::mem::replace(&mut held.settings, settings);
+        drop(retired.send(old));
+        Ok(())
+    }
+
+    /// A listener is in the configuration no more.
+    fn closes(&self, listener: &Listener, settings: &Settings, place: &str) {
+        let text = format_args!("Closing listen socket on {place}; its clients are disconnected.");
+        self.log.add(LogType::Information, text);
+        if let Address::Unix { path } = &listener.address
+            && !settings.unix_sockets().any(|open| open == Path::new(path))
+        {
+            // It may not be ours to remove any more; who opens it next replaces it.
+            let _ = std::fs::remove_file(path);
         }
     }
 
@@ -101,18 +172,53 @@ fn not_reloaded(log: &Log, error: &str) {
 }
 
 /// The thread's work: what is to hold from now on.
-fn read(reread: &Reread, log: &Log, held: &Settings) -> Result<Arc<Settings>, String> {
-    let mut settings = reread()?;
+fn read(reread: &Reread, log: &Log, held: &Settings) -> Result<Prepared, String> {
+    let read = reread()?;
+    let (mut settings, added) = held.followed_by(&read);
     // What was said before is not said again.
     let warnings: Vec<String> =
         settings.warnings.iter().filter(|line| !held.warnings.contains(line)).cloned().collect();
     let fixed = keep_fixed(held, &mut settings);
-    let listeners = keep_listeners(held, &mut settings);
+    let mount_points = keep_mount_points(held, &mut settings);
+    let (bound, notes) = open(held, &settings, added)?;
     log.reconfigure(&settings.config.log).map_err(|error| error.to_string())?;
-    for text in warnings.iter().chain(&fixed).chain(&listeners) {
+    for text in warnings.iter().chain(&fixed).chain(&mount_points).chain(&notes) {
         log.line(LogType::Warning, format_args!("{text}"));
     }
-    Ok(Arc::new(settings))
+    Ok(Prepared { settings: Arc::new(settings), bound })
+}
+
+/// Opens the sockets of the listeners in these places; and says which addresses were left out.
+fn open(
+    held: &Settings,
+    settings: &Settings,
+    added: Vec<usize>,
+) -> Result<(Vec<Bound>, Vec<String>), String> {
+    let (mut bound, mut notes) = (Vec::new(), Vec::new());
+    for at in added {
+        bind::bind_listener(&settings.config, at, &mut bound, &mut notes).map_err(|error| {
+            let hint = if stands_in_the_way(held, settings, at) {
+                "; a listener that the configuration does not name any more still has that \
+                 address: this takes a restart, or a reload without either of them in between"
+            } else {
+                ""
+            };
+            format!("{error}{hint}")
+        })?;
+    }
+    Ok((bound, notes))
+}
+
+/// Whether a listener that a reload removes may have the address that the one at `at` is to open.
+fn stands_in_the_way(old: &Settings, new: &Settings, at: usize) -> bool {
+    let wanted = &new.config.listeners[at].address;
+    let listeners = 0..old.config.listeners.len();
+    let removed = listeners.filter(|at| new.is_gone(*at) && !old.is_gone(*at));
+    removed.map(|at| &old.config.listeners[at].address).any(|address| match (address, wanted) {
+        (Address::Unix { path }, Address::Unix { path: other }) => path == other,
+        (Address::Unix { .. }, _) | (_, Address::Unix { .. }) => false,
+        _ => address.port() == wanted.port(),
+    })
 }
 
 /// What of the broker as a whole holds until it ends; gives what is to be said about it.
@@ -142,33 +248,19 @@ fn keep_fixed(held: &Settings, settings: &mut Settings) -> Vec<String> {
     vec![format!("Changed, but that takes a restart: {}.", names.join(", "))]
 }
 
-/// Sockets stay as they were opened; what else their listeners say is taken over. One that is not
-/// in the file any more stays as it was last in force. Gives what is to be said about it.
-fn keep_listeners(held: &Settings, settings: &mut Settings) -> Vec<String> {
-    let new = settings.clone();
+/// What clients subscribed to would be another topic: mount points of listeners that were there stay.
+/// Gives what is to be said about it.
+fn keep_mount_points(held: &Settings, settings: &mut Settings) -> Vec<String> {
     let mut said = Vec::new();
-    settings.config.listeners.clone_from(&held.config.listeners);
-    let mut moved = new.config.listeners.len() != held.config.listeners.len();
     for at in 0..held.config.listeners.len() {
-        let ours = socket(&held.config.listeners[at]);
-        match new.config.listeners.iter().position(|other| socket(other) == ours) {
-            Some(index) => {
-                settings.adopt(at, &new, index);
-                said.extend(keep_mount_point(&held.config.listeners[at], settings, at));
-            }
-            None => {
-                moved = true;
-                settings.adopt(at, held, at);
-            }
+        if held.listener_name(at).is_some() && held.listener_name(at) == settings.listener_name(at)
+        {
+            said.extend(keep_mount_point(&held.config.listeners[at], settings, at));
         }
-    }
-    if moved {
-        said.push("Listeners were added, removed or moved: that takes a restart.".into());
     }
     said
 }
 
-/// What clients subscribed to would be another topic.
 fn keep_mount_point(held: &Listener, settings: &mut Settings, at: usize) -> Option<String> {
     let listener = settings.config.listeners.get_mut(at)?;
     if listener.engine.mount_point == held.engine.mount_point {
@@ -177,12 +269,4 @@ fn keep_mount_point(held: &Listener, settings: &mut Settings, at: usize) -> Opti
     listener.engine.mount_point.clone_from(&held.engine.mount_point);
     let place = &listener.place;
     Some(format!("{place}: mount_point was changed, but that takes a restart."))
-}
-
-/// What the sockets of a listener depend on.
-const fn socket(
-    listener: &Listener,
-) -> (&Address, Protocol, Option<SocketDomain>, &Option<String>) {
-    let Listener { address, protocol, socket_domain, bind_interface, .. } = listener;
-    (address, *protocol, *socket_domain, bind_interface)
 }

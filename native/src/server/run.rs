@@ -12,6 +12,7 @@ use super::mailbox::Mail;
 use super::mailbox::Mailbox;
 use super::notify::Notifier;
 use super::notify::Pulse;
+use super::reload::Held;
 use super::reload::Reloads;
 use super::reload::Reread;
 use super::restore::Restored;
@@ -59,8 +60,7 @@ pub(crate) struct Server {
 struct Shards {
     mailboxes: Arc<[Mailbox]>,
     tasks: JoinSet<()>,
-    /// What is in force.
-    settings: Arc<Settings>,
+    held: Held,
     store: Option<Store>,
     /// Says why the store failed, if it does.
     failures: UnboundedReceiver<String>,
@@ -68,16 +68,22 @@ struct Shards {
 
 impl Server {
     /// Runs until it is told to stop and everything is closed.
-    pub(crate) fn run(self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async {
             let mut signals = Signals::new()?;
             let mut shards = self.start()?;
+            // The shards have their own: a socket that they close is to be closed.
+            self.bound.clear();
             let version = env!("CARGO_PKG_VERSION");
             self.log.line(LogType::Information, format_args!("halyard version {version} running"));
             let outcome = self.obey(&mut signals, &mut shards).await;
             if let Some(store) = shards.store {
                 store.close();
+            }
+            for path in shards.held.settings.unix_sockets() {
+                // It may not be ours to remove any more; the next start replaces it.
+                let _ = std::fs::remove_file(path);
             }
             // It may have failed at the very end.
             outcome.and_then(|()| shards.failures.try_recv().map_or(Ok(()), store_failed))
@@ -106,7 +112,8 @@ impl Server {
         self.log.publish_by(Box::new(move |lines| {
             first.first().map_or(0, |mailbox| mailbox.put_log(lines))
         }));
-        Ok(Shards { mailboxes, tasks, settings, store, failures })
+        let held = Held { settings, places: self.places(), auth };
+        Ok(Shards { mailboxes, tasks, held, store, failures })
     }
 
     fn shard(
@@ -183,7 +190,7 @@ impl Server {
                     continue;
                 }
                 order = signals.next() => order,
-                () = reloads.done(&mut shards.settings, &shards.mailboxes) => {
+                () = reloads.done(&mut shards.held, &shards.mailboxes) => {
                     if !reloads.is_under_way() {
                         notifier.ready();
                     }
@@ -253,7 +260,7 @@ impl Server {
             self.log.line(LogType::Notice, format_args!("{text}"));
             return;
         }
-        reloads.begin(&shards.settings);
+        reloads.begin(&shards.held.settings);
     }
 }
 

@@ -2,6 +2,7 @@
 //! authorities. An error names the option, the file, what is wrong and what would be right.
 
 use crate::files;
+use crate::process;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
@@ -138,13 +139,7 @@ fn hashed(option: &str, path: &str) -> Result<Vec<String>, String> {
 
 fn read(option: &str, path: &str) -> Result<Vec<u8>, String> {
     let outcome = files::read(path, FILE_BYTES_MAX).map(|(bytes, _)| bytes);
-    outcome.map_err(|error| {
-        let mut text = format!("{option} {path}: {error}");
-        if error.kind() == std::io::ErrorKind::PermissionDenied {
-            text.push_str("; the user that the broker runs as must be able to read it");
-        }
-        text
-    })
+    outcome.map_err(|error| format!("{option} {path}: {}", process::unreadable(path, &error)))
 }
 
 fn none(option: &str, path: &str, what: &str, begin: &str) -> String {

@@ -35,11 +35,9 @@ const SHORT_NAMES: [(&str, &str); 15] = [
 pub(crate) fn username(
     certificate: &CertificateDer<'_>,
     kind: CertificateName,
-    now_secs: i64,
 ) -> Result<String, String> {
     let (_, certificate) = X509Certificate::from_der(certificate)
         .map_err(|error| format!("the client's certificate is damaged: {error}"))?;
-    check(&certificate, now_secs)?;
     let name = match kind {
         CertificateName::CommonName => common_name(&certificate)?,
         CertificateName::Subject => subject(&certificate)?,

@@ -6,6 +6,7 @@ mod ciphers;
 mod client;
 mod files;
 mod identity;
+mod revoked;
 mod server;
 mod version1;
 
@@ -14,6 +15,8 @@ pub(crate) use client::client;
 pub(crate) use identity::check_time;
 pub(crate) use identity::is_plain;
 pub(crate) use identity::username;
+pub(crate) use revoked::Revoked;
+pub(crate) use revoked::revoked;
 pub(crate) use server::Secured;
 pub(crate) use server::listener;
 

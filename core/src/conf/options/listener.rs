@@ -54,11 +54,13 @@ const OPTIONS: &[OptionSpec] = &[
     .help("Ours. A file whose first line is the token that requests to the admin API must carry (`Authorization: Bearer TOKEN`), 16 characters at least."),
     OptionSpec::special("bind_address", Scope::General, Kind::Text(255), Special::BindAddress)
         .repeat(Repeat::Once)
+        .reloaded()
         .help("Deprecated: write `listener PORT ADDRESS`. The address of the default listener, on port 1883 unless `port` says otherwise."),
     OptionSpec::listener("bind_interface", Kind::Text(64), |listener, value| {
         listener.listener.bind_interface = Some(value.text());
     })
     .repeat(Repeat::Once)
+    .reloaded()
     .help("Listens on the addresses of this network interface only."),
     OptionSpec::listener("enable_proxy_protocol", Kind::int(1, 2), |listener, value| {
         listener.tls.proxy = Some(value.u8());
@@ -75,6 +77,7 @@ const OPTIONS: &[OptionSpec] = &[
     .help("A folder of files that the listener serves over HTTP: with `protocol http_api` in the place of the broker's own page, with `websockets` besides. They are read at the start and at a reload, 64 MiB and 10,000 files at most; what begins with a dot, and links that lead elsewhere, are left out."),
     OptionSpec::special("listener", Scope::General, Kind::Listener, Special::Listener)
         .repeat(Repeat::Every)
+        .reloaded()
         .help("`listener PORT [ADDRESS]` listens on this TCP port, at this address or host name or else at all addresses. `listener 0 /PATH` listens on a Unix socket. `listener 0 IP` (ours) lets the system choose a port."),
     OptionSpec::listener("max_connections", Kind::limit(super::INT_MAX), |listener, value| {
         listener.listener.max_connections = value.limit();
@@ -109,6 +112,7 @@ const OPTIONS: &[OptionSpec] = &[
     .within(Scope::OwnListener)
     .help("Stands before every topic of the listener's clients, in both directions, without their seeing it. It usually ends in `/`."),
     OptionSpec::special("port", Scope::General, Kind::int(1, 65_535), Special::Port)
+        .reloaded()
         .help("Deprecated: write `listener PORT`. The port of the default listener."),
     OptionSpec::listener(
         "protocol",
@@ -122,6 +126,7 @@ const OPTIONS: &[OptionSpec] = &[
         },
     )
     .default("mqtt")
+    .reloaded()
     .help("What the listener speaks: MQTT; MQTT over WebSocket, at any path; or HTTP with the page, `/metrics` and `/health`."),
     OptionSpec::listener("proxy_protocol_trusted", Kind::Network, |listener, value| {
         listener.tls.proxy_trusted.extend(value.network());
@@ -143,6 +148,7 @@ const OPTIONS: &[OptionSpec] = &[
             _ => SocketDomain::Ipv4,
         });
     })
+    .reloaded()
     .help("Listens on addresses of this family only; without it on both."),
     OptionSpec::listener("use_username_as_clientid", Kind::Bool, |listener, value| {
         listener.listener.engine.use_username_as_clientid = value.bool();

@@ -64,24 +64,28 @@ const OPTIONS: &[OptionSpec] = &[
         draft.server.auth.cache_entries = value.u32();
     })
     .default("100000")
+    .reloaded()
     .help("Ours. Passwords that were right and are known again without being hashed, so that clients that come back all at once need not wait; kept as keyed hashes; 0 = none."),
     OptionSpec::general("auth_cache_time", Kind::int(0, 31_536_000), |draft, value| {
         draft.server.auth.cache_secs = value.u32();
     })
     .unit("s")
     .default("86400")
+    .reloaded()
     .help("Ours. For how long after its last use."),
     OptionSpec::general("auth_failures_per_address", Kind::int(0, 1_000_000), |draft, value| {
         draft.server.auth.failures_per_address = value.u32();
     })
     .unit("per minute")
     .default("100")
-    .help("Ours. Failed logins from one address (IPv6: from one /64) after which passwords from there that are not known from the cache are refused with 0x9F (3.x: 3) without being looked at; 0 = no limit."),
+    .reloaded()
+    .help("Ours. Failed logins from one address (IPv6: from one /64) after which passwords from there that are not known from the cache, and exchanges of SCRAM, are refused with 0x9F (3.x: 3) without being looked at; 0 = no limit. An exchange of SCRAM counts when it ends."),
     OptionSpec::general("auth_failures_per_user", Kind::int(0, 1_000_000), |draft, value| {
         draft.server.auth.failures_per_user = value.u32();
     })
     .unit("per minute")
     .default("10")
+    .reloaded()
     .help("Ours. Failed logins with one user name from one address after which this name is refused there; 0 = no limit."),
     OptionSpec::harmless(
         "auth_plugin_deny_special_chars",
@@ -94,10 +98,12 @@ const OPTIONS: &[OptionSpec] = &[
         draft.server.auth.queue = value.u32();
     })
     .default("256")
+    .reloaded()
     .help("Ours. Clients that wait for their password to be hashed; a further one is refused with 0x89 (3.x: 3) and comes back."),
     OptionSpec::general("auth_threads", Kind::int(1, 256), |draft, value| {
         draft.server.auth.threads = Some(value.u16());
     })
+    .reloaded()
     .help("Ours. Threads that hash passwords, beside those that serve clients. Without it: half of the processors, at least one."),
     OptionSpec::new(
         "auto_id_prefix",

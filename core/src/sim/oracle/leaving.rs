@@ -20,12 +20,10 @@ impl Oracle {
         };
         match note {
             Note::Publish(publish) => self.publish_out(conn, publish, bytes.len()),
-            Note::Ack { kind: PacketType::Puback | PacketType::Pubrec, id, reason } => {
+            Note::Ack { kind: PacketType::Puback, id, reason } => self.answered(conn, id, reason),
+            Note::Ack { kind: PacketType::Pubrec, id, reason } => {
                 self.answered(conn, id, reason);
-                if !reason.is_error() {
-                    return;
-                }
-                if let Some(session) = self.session_of(conn) {
+                if let Some(session) = self.session_of(conn).filter(|_| reason.is_error()) {
                     session.incoming.remove(&id);
                 }
             }
