@@ -91,7 +91,7 @@ fn read<D: Disk>(
 }
 
 /// Writes the new base under its unfinished name and syncs it; `None` if told to stop.
-fn write<D: Disk>(
+pub(super) fn write<D: Disk>(
     disk: &mut D,
     job: &Job,
     name: FileName,

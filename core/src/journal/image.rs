@@ -230,6 +230,49 @@ impl<M: Clone> Image<M> {
         })
     }
 
+    /// As [`Self::apply_part`] for a journal of which parts are lost: takes the steps that fit, and
+    /// says how many do not.
+    pub(super) fn apply_what_fits(
+        &mut self,
+        shard: u16,
+        batch: &[u8],
+        mut hold: impl FnMut(&[u8], u64) -> M,
+    ) -> u64 {
+        let mut misfits = 0;
+        let read = for_each_op(batch, |op, at| {
+            if let Op::Start { epoch, shards, wall, key } = op {
+                (self.epoch, self.wall, self.key) = (epoch, wall, key);
+                self.repartition(shards.max(1));
+                return Ok(());
+            }
+            while self.shards.len() <= usize::from(shard) {
+                self.shards.push(ShardImage::default());
+            }
+            let Some(one) = self.shards.get_mut(usize::from(shard)) else { return Ok(()) };
+            if let Op::Sent { session, id, .. } | Op::Started { session, id } = &op {
+                // The exchange before by this identifier is over, or it would not be used again.
+                let _ = one.delivery_step(Op::Acked { session: *session, id: *id });
+            }
+            misfits += u64::from(one.step(op, at, &mut hold).is_none());
+            Ok(())
+        });
+        misfits + u64::from(read.is_err())
+    }
+
+    /// Ends older sessions of clients that have two, because the end of the first was lost.
+    pub(super) fn end_doubles(&mut self) {
+        for shard in &mut self.shards {
+            let mut seen = BTreeSet::new();
+            let newest_first = shard.sessions.iter().rev();
+            let old = newest_first.filter(|(_, one)| !seen.insert(one.client_id.clone()));
+            let old: Vec<_> = old.map(|(session, _)| *session).collect();
+            for session in old {
+                let _ = shard.session_step(Op::Ended { session });
+            }
+        }
+        self.sweep();
+    }
+
     /// Forgets the messages that nothing names.
     pub fn sweep(&mut self) {
         for shard in &mut self.shards {

@@ -19,6 +19,7 @@ mod load;
 mod output;
 mod partition;
 mod record;
+mod repair;
 mod scan;
 mod segment;
 mod wire;
@@ -38,6 +39,7 @@ pub use record::{
     encode_put, for_each_op,
 };
 pub(crate) use record::{encode_body, put_message};
+pub use repair::{Loss, Repaired, repair};
 pub use scan::{Cut, Entry, ScanError, Scanned, scan};
 pub use segment::{FileName, Position};
 pub use writer::{Layout, Room, Writer};

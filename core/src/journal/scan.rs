@@ -230,7 +230,10 @@ impl<D: Disk> Scan<'_, D> {
 }
 
 /// Opens a file and reads its header. It got its name when its header was durable.
-fn open<D: Disk>(disk: &mut D, name: FileName) -> Result<(Header, Window<'_, D>), ScanError> {
+pub(super) fn open<D: Disk>(
+    disk: &mut D,
+    name: FileName,
+) -> Result<(Header, Window<'_, D>), ScanError> {
     let file = disk.open(&name.to_string())?;
     let len = disk.len(&file)?;
     let mut window = Window { disk, file, len, start: 0, buffer: Vec::new() };
@@ -323,11 +326,11 @@ fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// The frame at this place with its body; `None` if there is no whole one.
-fn whole_frame<'w, D: Disk>(
+pub(super) fn whole_frame<'w, D: Disk>(
     header: &Header,
     window: &'w mut Window<'_, D>,
     at: u64,
-) -> Result<Option<(Frame, &'w [u8])>, ScanError> {
+) -> Result<Option<(Frame, &'w [u8])>, DiskError> {
     let seed = header.seed();
     let Some(head) = window.get(at, FRAME as u64)? else { return Ok(None) };
     let Some(frame) = Frame::decode(seed, head) else { return Ok(None) };
@@ -338,17 +341,17 @@ fn whole_frame<'w, D: Disk>(
 }
 
 /// A file, read in pieces.
-struct Window<'d, D: Disk> {
+pub(super) struct Window<'d, D: Disk> {
     disk: &'d mut D,
     file: D::File,
-    len: u64,
+    pub(super) len: u64,
     start: u64,
     buffer: Vec<u8>,
 }
 
 impl<D: Disk> Window<'_, D> {
     /// These bytes; `None` if the file ends before. Memory is for what the file has, never more.
-    fn get(&mut self, at: u64, len: u64) -> Result<Option<&[u8]>, DiskError> {
+    pub(super) fn get(&mut self, at: u64, len: u64) -> Result<Option<&[u8]>, DiskError> {
         let Some(end) = at.checked_add(len).filter(|&end| end <= self.len) else {
             return Ok(None);
         };
