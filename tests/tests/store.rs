@@ -162,6 +162,38 @@ fn a_damaged_store_is_refused_with_file_and_byte_and_left_as_it_is() {
 }
 
 #[test]
+fn a_repair_keeps_what_can_be_read_names_what_is_lost_and_sets_the_old_file_aside() {
+    let folder = Folder::new("repair");
+    let broker = Broker::spawn(&folder.config());
+    fill(&broker);
+    assert_eq!(broker.stop(), Some(0));
+    let repair = || Setup::default().config(&folder.config()).args(&["--repair"]).run();
+    let sound = repair();
+    assert_eq!((sound.code, sound.stdout.contains("it is sound")), (Some(0), true), "{sound:?}");
+    let segment = folder.segments().remove(0);
+    let mut bytes = fs::read(&segment).expect("a segment");
+    // In the last record but the mark of the end: the session and its message stand before it.
+    let topic = bytes.windows(4).rposition(|part| part == b"kept").expect("a retained message");
+    bytes[topic] ^= 4;
+    fs::write(&segment, &bytes).expect("it is ours");
+    assert_eq!(Setup::default().config(&folder.config()).run().code, Some(1));
+    let repaired = repair();
+    assert_eq!(repaired.code, Some(0), "{repaired:?}");
+    let name = segment.file_name().expect("a name").to_string_lossy().into_owned();
+    let says = |text: &str| repaired.stdout.contains(text);
+    assert!(says(&format!("lost: {name} at byte ")) && says("record"), "{repaired:?}");
+    let copy = format!("{name}.damaged-1");
+    assert!(says(&copy), "{repaired:?}");
+    assert_eq!(fs::read(folder.store().join(&copy)).expect("a copy"), bytes);
+    let broker = Broker::spawn(&folder.config());
+    let mut sleeper = Station::new("sleeper", true);
+    until(&broker, &mut sleeper, "the session", |heard| *heard == Heard::Connected(true));
+    until(&broker, &mut sleeper, "its message", |heard| matches!(heard, Heard::Message { .. }));
+    assert_eq!(broker.stop(), Some(0));
+    assert_eq!(fs::read(folder.store().join(&copy)).expect("still there"), bytes);
+}
+
+#[test]
 fn without_room_for_a_segment_the_start_fails_and_names_it() {
     let folder = Folder::new("room");
     // In units of 512 bytes; the signal would end the process before the error is seen.

@@ -14,6 +14,7 @@ use crate::server;
 use crate::server::Server;
 use crate::settings;
 use crate::settings::Settings;
+use crate::store;
 use halyard_core::conf::Listener;
 use halyard_core::conf::LogTypes;
 use halyard_core::conf::MQTT_PORT;
@@ -29,6 +30,7 @@ const HELP: &str = "\
 halyard is an MQTT 3.1, 3.1.1 and 5.0 broker.
 
 Usage: halyard [-c FILE] [-p PORT] [--http-port PORT] [-v] [-q] [-d] [--test-config]
+               [--repair]
 
 Without -c it serves this machine alone, without passwords: MQTT on port 1883, and HTTP on port 9001
 with WebSocket (/ and /mqtt), /health, /metrics and a page.
@@ -41,6 +43,8 @@ with WebSocket (/ and /mqtt), /health, /metrics and a page.
   -q, --quiet             log nothing; overrides log_dest and log_type
   -d, --daemon            go into the background once all listeners are open
       --test-config       check the configuration and exit
+      --repair            with -c: make a damaged store sound again and exit; says what is lost, and
+                          copies damaged files aside first (stop the broker before)
   -h, --help              show this help
   -V, --version           show the version
 
@@ -60,6 +64,7 @@ struct Options {
     quiet: bool,
     daemon: bool,
     test_config: bool,
+    repair: bool,
 }
 
 /// The command line, read.
@@ -113,6 +118,7 @@ fn parse(args: &[OsString]) -> Result<Command, String> {
             Short('q') | Long("quiet") => options.quiet = true,
             Short('d') | Long("daemon") => options.daemon = true,
             Long("test-config") => options.test_config = true,
+            Long("repair") => options.repair = true,
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
             other => return Err(other.unexpected().to_string()),
@@ -125,6 +131,9 @@ fn parse(args: &[OsString]) -> Result<Command, String> {
     }
     if options.test_config && options.config.is_none() {
         return Err("--test-config needs -c FILE".into());
+    }
+    if options.repair && options.config.is_none() {
+        return Err("--repair needs -c FILE, which says where the store is".into());
     }
     Ok(Command::Broker(options))
 }
@@ -178,6 +187,9 @@ fn broker(options: &Options) -> Result<(), Failure> {
         eprintln!("Configuration file is OK.");
         return Ok(());
     }
+    if options.repair {
+        return repair(&settings);
+    }
     let files = process::raise_file_limit();
     let (bound, notes) = server::bind_all(&settings.config).map_err(failure)?;
     let config = &settings.config;
@@ -198,6 +210,18 @@ fn broker(options: &Options) -> Result<(), Failure> {
     }
     writer.close();
     outcome
+}
+
+/// Makes the store sound again, as the user that the broker runs as.
+fn repair(settings: &Settings) -> Result<(), Failure> {
+    let config = &settings.config;
+    if !config.broker.persistence {
+        let text = "--repair: there is no store, `persistence` is off".into();
+        return Err(Failure { code: EXIT_USAGE, text });
+    }
+    process::drop_privileges(config.user.as_deref()).map_err(failure)?;
+    print(&store::repair(&config.store).map_err(failure)?);
+    Ok(())
 }
 
 fn serve(
@@ -250,13 +274,8 @@ fn announce(log: &Log, settings: &Settings, bound: &[server::Bound], notes: &[St
         log.add(LogType::Warning, format_args!("{note}"));
     }
     for socket in bound {
-        let server::Bound { kind, place, url, .. } = socket;
+        let server::Bound { kind, place, .. } = socket;
         log.add(LogType::Information, format_args!("Opening {kind} listen socket on {place}."));
-        log.add(LogType::Information, format_args!("Listening on {url}"));
-        if let Some(page) = socket.page() {
-            let text = format_args!("Page, /health and /metrics at {page}");
-            log.add(LogType::Information, text);
-        }
     }
     log.flush();
 }
@@ -292,6 +311,7 @@ mod tests {
             ("-c", "-c"),
             ("-c a --http-port 1", "protocol http_api"),
             ("--test-config", "-c FILE"),
+            ("--repair", "-c FILE"),
         ];
         for (line, expected) in cases {
             let error = command(line).unwrap_err();

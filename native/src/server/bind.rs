@@ -1,5 +1,7 @@
 //! Opening listening sockets, before the process becomes a daemon or another user, so that every
-//! failure reaches the terminal. Accepts nothing.
+//! failure reaches the terminal. They are bound then, for which the process may need the rights that
+//! it gives up, and listen when the store is recovered: until then a client is refused, and knows.
+//! Accepts nothing. Without a store there is nothing to wait for.
 
 use crate::settings;
 use halyard_core::conf::Address;
@@ -9,6 +11,7 @@ use halyard_core::conf::ServerConfig;
 use halyard_core::conf::SocketDomain;
 use nix::ifaddrs::getifaddrs;
 use socket2::Domain;
+use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 use std::fmt;
@@ -93,6 +96,14 @@ pub(crate) fn bind_all(config: &ServerConfig) -> Result<(Vec<Bound>, Vec<String>
     for index in 0..config.listeners.len() {
         bind_listener(config, index, &mut all, &mut notes)?;
     }
+    if !config.broker.persistence {
+        // There is nothing to wait for.
+        for one in &all {
+            let error =
+                |error| BindError { address: one.url.clone(), place: one.place.clone(), error };
+            one.listen_now().map_err(error)?;
+        }
+    }
     Ok((all, notes))
 }
 
@@ -150,6 +161,20 @@ fn bind_one(
 }
 
 impl Bound {
+    /// Lets clients connect.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        let listened = self.listen_now();
+        let text = |error| format!("cannot listen on {} ({}): {error}", self.url, self.place);
+        listened.map_err(|error| io::Error::new(error.kind(), text(error)))
+    }
+
+    fn listen_now(&self) -> io::Result<()> {
+        match &self.socket {
+            BoundSocket::Tcp(socket) => SockRef::from(socket).listen(BACKLOG),
+            BoundSocket::Unix(socket) => SockRef::from(socket).listen(BACKLOG),
+        }
+    }
+
     fn tcp(listener: &Listener, index: u16, socket: TcpListener, local: SocketAddr) -> Self {
         let kind = if local.is_ipv4() { "ipv4" } else { "ipv6" };
         let path = match listener.protocol {
@@ -263,7 +288,6 @@ fn bind_tcp(address: SocketAddr, nodelay: bool) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(nodelay)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
@@ -283,7 +307,6 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
@@ -309,10 +332,32 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_refused_until_the_broker_listens() {
+        let path = std::env::temp_dir().join(format!("halyard-listen-{}", std::process::id()));
+        let mut config = ServerConfig::port_only(0);
+        config.listeners[0].address = Address::Host { host: "127.0.0.1".into(), port: 0 };
+        let mut unix = config.listeners[0].clone();
+        unix.address = Address::Unix { path: path.display().to_string() };
+        config.listeners.push(unix);
+        config.broker.persistence = true;
+        let (bound, _) = bind_all(&config).unwrap();
+        let BoundSocket::Tcp(socket) = &bound[0].socket else { panic!("not TCP") };
+        let address = socket.local_addr().unwrap();
+        let tcp = || std::net::TcpStream::connect(address).map_err(|error| error.kind());
+        let local = || UnixStream::connect(&path).map_err(|error| error.kind());
+        assert_eq!(tcp().unwrap_err(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(local().unwrap_err(), io::ErrorKind::ConnectionRefused);
+        bound.iter().for_each(|one| one.listen().unwrap());
+        assert!(tcp().is_ok() && local().is_ok());
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn set_tcp_nodelay_holds_for_the_connections_of_a_listener() {
         for nodelay in [true, false] {
             let listener = bind_tcp("127.0.0.1:0".parse().unwrap(), nodelay).unwrap();
             listener.set_nonblocking(false).unwrap();
+            SockRef::from(&listener).listen(1).unwrap();
             let address = listener.local_addr().unwrap();
             let _client = std::net::TcpStream::connect(address).unwrap();
             let (accepted, _) = listener.accept().unwrap();
@@ -340,6 +385,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("halyard-bind-{}", std::process::id()));
         drop(UnixListener::bind(&path).unwrap());
         let living = bind_unix(&path).unwrap();
+        SockRef::from(&living).listen(1).unwrap();
         assert_eq!(bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(living);
         fs::remove_file(&path).unwrap();

@@ -99,6 +99,7 @@ impl Server {
             queues.iter().map(|ready| Mailbox::new(Arc::clone(ready))).collect();
         let auth = Authenticator::new(&settings.config.auth, self.clock)?;
         let Restored { engines, store, failures } = self.restore(&settings, &mailboxes)?;
+        self.listen()?;
         let mut tasks = JoinSet::new();
         for ((ready, engine), number) in queues.into_iter().zip(engines).zip(0..) {
             let shards = Arc::clone(&mailboxes);
@@ -114,6 +115,20 @@ impl Server {
         }));
         let held = Held { settings, places: self.places(), auth };
         Ok(Shards { mailboxes, tasks, held, store, failures })
+    }
+
+    /// Lets clients in, now that all that was promised is known again.
+    fn listen(&self) -> io::Result<()> {
+        for bound in &self.bound {
+            bound.listen()?;
+            self.log.add(LogType::Information, format_args!("Listening on {}", bound.url));
+            if let Some(page) = bound.page() {
+                let text = format_args!("Page, /health and /metrics at {page}");
+                self.log.add(LogType::Information, text);
+            }
+        }
+        self.log.flush();
+        Ok(())
     }
 
     fn shard(

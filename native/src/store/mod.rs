@@ -20,14 +20,18 @@ use counters::Counters;
 use files::Files;
 use halyard_core::conf::StoreConfig;
 use halyard_core::conf::SyncMode;
+use halyard_core::journal;
 use halyard_core::journal::Batch;
 use halyard_core::journal::Image;
 use halyard_core::journal::Layout;
+use halyard_core::journal::Loss;
+use halyard_core::journal::Repaired;
 use halyard_core::journal::Scanned;
 use halyard_core::journal::Writer;
 use halyard_core::journal::load;
 use std::collections::VecDeque;
 use std::fmt;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -77,17 +81,53 @@ impl Inlet {
     }
 }
 
-/// Takes the folder and reads the journal. The error is for the one who starts the broker.
-pub(crate) fn open(config: &StoreConfig, clock: Clock, log: &Log) -> Result<Found, String> {
+/// Where the journal is.
+fn folder(config: &StoreConfig) -> PathBuf {
     let location = std::env::var_os(LOCATION_VARIABLE).map(PathBuf::from);
     let location = location.or_else(|| config.location.as_ref().map(PathBuf::from));
-    let folder = location.unwrap_or_else(|| PathBuf::from(".")).join(FOLDER);
+    location.unwrap_or_else(|| PathBuf::from(".")).join(FOLDER)
+}
+
+/// Makes a damaged journal sound again; gives what is to be said about it.
+pub(crate) fn repair(config: &StoreConfig) -> Result<String, String> {
+    let folder = folder(config);
+    let place = folder.display();
+    if !folder.is_dir() {
+        return Err(format!("{place}: there is no store to be repaired"));
+    }
+    let mut files = Files::open(&folder, config.allow_shared)?;
+    let repaired = journal::repair(&mut files, clock::seed());
+    let repaired = repaired.map_err(|error| format!("{place}: it was not repaired: {error}"))?;
+    let Some(Repaired { losses, records, misfits, aside, base }) = repaired else {
+        return Ok(format!("Store {place}: it is sound; nothing was changed.\n"));
+    };
+    let mut text = format!("Store {place}: it was damaged.\n");
+    for Loss { file, at, bytes, records, what } in losses {
+        let _ = writeln!(
+            text,
+            "lost: {file} at byte {at}: {bytes} bytes, at least {records} records: {what}"
+        );
+    }
+    if misfits > 0 {
+        let _ = writeln!(text, "left out: {misfits} steps of records that build on what is lost");
+    }
+    for copy in aside {
+        let _ = writeln!(text, "as it was: {copy}");
+    }
+    let _ = writeln!(text, "kept: {records} records, in {base}. The broker can be started.");
+    Ok(text)
+}
+
+/// Takes the folder and reads the journal. The error is for the one who starts the broker.
+pub(crate) fn open(config: &StoreConfig, clock: Clock, log: &Log) -> Result<Found, String> {
+    let folder = folder(config);
     let started = clock.now();
     let mut files = Files::open(&folder, config.allow_shared)?;
     let (scanned, image) = load(&mut files, &mut |_, bytes| bytes.into()).map_err(|error| {
         format!(
             "{}: the store cannot be read: {error}. Nothing was changed. Put a copy of the folder \
-             in its place, or move it away to begin without what it holds",
+             in its place, keep what can be read with --repair, or move it away to begin without what it \
+             holds",
             folder.display(),
         )
     })?;
@@ -187,7 +227,7 @@ impl Found {
             interval: Duration::from_millis(config.sync_interval_millis.into()),
             tell,
             waiting: VecDeque::new(),
-            room: halyard_core::journal::Room::Ample,
+            room: journal::Room::Ample,
             clock,
             unsynced: None,
             jobs,
