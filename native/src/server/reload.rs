@@ -206,6 +206,9 @@ fn open(
             format!("{error}{hint}")
         })?;
     }
+    for one in &bound {
+        one.listen().map_err(|error| error.to_string())?;
+    }
     Ok((bound, notes))
 }
 
