@@ -136,3 +136,26 @@ fn a_round_of_numbers_looks_at_so_many_sessions_a_turn() {
     let held = net.stats()[0].memory_bytes;
     assert!((2_500 * 200..2_500 * 2_000).contains(&held), "{held}");
 }
+
+#[test]
+fn without_rounds_of_sys_what_sessions_hold_is_counted_when_asked_for() {
+    // The net runs with `sys_interval 0`.
+    let mut net = Net::new(1);
+    let mut sessions = Vec::new();
+    for n in 0..1_500 {
+        let raw = net.client(0, &format!("c{n}"), V5);
+        sessions.push(raw);
+    }
+    for raw in [sessions[0], sessions[1_400]] {
+        net.subscribe(raw, "t", QoS::AtLeastOnce);
+    }
+    let publisher = net.client(0, "publisher", V5);
+    net.send(publisher, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"12345")));
+    assert_eq!(net.stats()[0].queued, 0, "nobody asked");
+    let AdminReply::Stats(first) = net.admin(0, AdminCommand::Stats) else { panic!() };
+    assert_eq!(first.queued, 0, "a thousand sessions a turn");
+    net.turn();
+    let AdminReply::Stats(next) = net.admin(0, AdminCommand::Stats) else { panic!() };
+    assert_eq!((next.queued, next.queued_bytes >= 10), (2, true));
+    assert!(next.memory_bytes > 1_500 * 50, "{}", next.memory_bytes);
+}

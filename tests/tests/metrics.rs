@@ -4,10 +4,17 @@
 
 use halyard_core::engine::CounterKind;
 use halyard_core::engine::Stats;
+use halyard_core::packet::Packet;
+use halyard_core::packet::PacketId;
+use halyard_core::packet::Publish;
+use halyard_core::packet::PublishProperties;
 use halyard_core::packet::QoS;
 use halyard_core::packet::Version;
 use halyard_tests::Broker;
+use halyard_tests::Client;
+use halyard_tests::connect;
 use halyard_tests::request;
+use halyard_tests::wait_until;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -145,6 +152,84 @@ fn a_connection_that_a_limit_denies_is_counted_with_its_option() {
     let line = "halyard_listener_denied_total{listener=\"0\",place=\"127.0.0.1 port 0\",\
                 option=\"max_connections\"} 1\n";
     assert!(page.contains(line), "{page}");
+}
+
+#[test]
+fn without_sys_interval_what_waits_is_counted_for_who_asks() {
+    let broker = Broker::spawn(&format!("sys_interval 0\n{CONFIG}"));
+    let mut hello = connect("sleeper", Version::V5);
+    hello.properties.session_expiry_interval = Some(600);
+    let mut sleeper = broker.connect();
+    sleeper.send_connect(&hello);
+    sleeper.receive();
+    sleeper.subscribe("t", QoS::AtLeastOnce);
+    let mut publisher = broker.connect();
+    publisher.connect("publisher", Version::V5);
+    publish_acknowledged(&mut publisher, 1);
+    let numbers = samples(&get(&broker, "/metrics"));
+    assert_eq!(numbers["halyard_queued"], 1.0);
+    assert!(numbers["halyard_memory_bytes"] > 100.0);
+}
+
+/// Publishes so many messages at QoS 1, each after the acknowledgement of the one before.
+fn publish_acknowledged(client: &mut Client, count: u16) {
+    for number in 1..=count {
+        client.send(&Packet::Publish(Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: "t",
+            packet_id: PacketId::new(number),
+            properties: PublishProperties::default(),
+            payload: b"12345",
+        }));
+        client.receive().with(|packet| assert!(matches!(packet, Packet::Puback(_)), "{packet:?}"));
+    }
+}
+
+#[test]
+fn the_store_is_measured_from_the_record_to_the_disk() {
+    let store = "user root\npersistence true\npersistence_location @DIR@\n\
+                 persistence_segment_size 1048576\n";
+    let broker = Broker::spawn(&format!("{store}{CONFIG}"));
+    let mut hello = connect("keeper", Version::V5);
+    hello.properties.session_expiry_interval = Some(600);
+    let mut keeper = broker.connect();
+    keeper.send_connect(&hello);
+    keeper.receive();
+    keeper.subscribe("t", QoS::AtLeastOnce);
+    let before = samples(&get(&broker, "/metrics"));
+    let mut publisher = broker.connect();
+    publisher.connect("publisher", Version::V5);
+    publish_acknowledged(&mut publisher, 10);
+    let after = samples(&get(&broker, "/metrics"));
+    let grown = |name: &str| after[name] - before[name];
+    // One acknowledgement after the other: no two share a commit.
+    for name in [
+        "halyard_commit_seconds_count",
+        "halyard_commit_seconds_bucket{le=\"+Inf\"}",
+        "halyard_store_batches_total",
+        "halyard_store_commits_total",
+        "halyard_store_syncs_total",
+    ] {
+        assert!(grown(name) >= 10.0, "{name}: {}", grown(name));
+    }
+    assert!(grown("halyard_commit_seconds_sum") > 0.0);
+    assert!(grown("halyard_store_appended_bytes_total") >= 50.0);
+    assert_eq!(grown("halyard_store_appended_bytes_total"), grown("halyard_store_bytes_total"));
+    assert_eq!(after["halyard_store_batches_waiting"], 0.0);
+    assert_eq!(after["halyard_store_backlog_bytes"], 0.0);
+    assert!(after["halyard_store_last_commit_seconds"] < 20.0);
+    assert_eq!(after["halyard_store_segments"], 3.0);
+    assert_eq!(after["halyard_store_reserve_bytes"], 524_288.0);
+    assert_eq!(after["halyard_store_folds_total"], 0.0);
+    broker.signal("USR1");
+    broker.wait_for_line(&["Store: folded "]);
+    let folded = wait_until("the fold to be counted", || {
+        let numbers = samples(&get(&broker, "/metrics"));
+        (numbers["halyard_store_folds_total"] == 1.0).then_some(numbers)
+    });
+    assert!(folded["halyard_store_fold_seconds_total"] >= 0.0);
 }
 
 #[test]

@@ -197,11 +197,11 @@ counters! {
         retained: Gauge,
         /// Bytes of retained messages.
         retained_bytes: Gauge,
-        /// Messages waiting in queues and in flight, every `sys_interval`.
+        /// Messages waiting in queues and in flight, every `sys_interval`; with 0 when asked for.
         queued: Gauge,
-        /// Bytes of messages waiting in queues and in flight, every `sys_interval`.
+        /// Bytes of messages waiting in queues and in flight, as often.
         queued_bytes: Gauge,
-        /// Bytes held for clients, by formulae of lengths, every `sys_interval`.
+        /// Bytes held for clients, by formulae of lengths, as often.
         memory_bytes: Gauge,
         /// Wills published.
         wills_published: Counter,

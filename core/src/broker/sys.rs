@@ -102,6 +102,15 @@ impl Broker {
         }
     }
 
+    /// Somebody asks for numbers, and no rounds bring up to date what sessions hold: that is summed
+    /// now, without publishing anything, some sessions a turn as in a round.
+    pub(crate) fn count_held(&mut self, now: Instant, outlet: &mut impl Outlet) {
+        if self.config.broker.sys_interval_secs == 0 && self.sys.census.is_none() {
+            self.sys.census = Some(Census::default());
+            self.go_on_with_sys(now, outlet);
+        }
+    }
+
     /// A round begins.
     pub(super) fn publish_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {
         self.sys.due = None;
@@ -131,7 +140,9 @@ impl Broker {
         self.stats.queued = census.sum.queued;
         self.stats.queued_bytes = census.sum.queued_bytes;
         self.stats.memory_bytes = census.sum.footprint + self.shared_footprint();
-        self.end_sys(now, outlet);
+        if self.config.broker.sys_interval_secs > 0 {
+            self.end_sys(now, outlet);
+        }
     }
 
     fn end_sys(&mut self, now: Instant, outlet: &mut impl Outlet) {

@@ -23,7 +23,8 @@ pub enum AdminCommand {
         /// Client Identifier.
         client_id: String,
     },
-    /// Asks for the counters.
+    /// Asks for the counters. What sessions hold is counted up to 1,000 sessions a turn, so that with
+    /// more of them the next answer has it, unless `sys_interval` has it counted anyway.
     Stats,
     /// Lists the sessions of this shard, in no order that means anything.
     Clients {
@@ -379,7 +380,11 @@ impl<O: Observer> Engine<O> {
                 }
                 _ => AdminReply::NoSuchClient,
             },
-            AdminCommand::Stats => AdminReply::Stats(Box::new(self.stats())),
+            AdminCommand::Stats => {
+                let (broker, mut out) = self.parts(now, effects);
+                broker.count_held(now, &mut out);
+                AdminReply::Stats(Box::new(self.stats()))
+            }
             AdminCommand::Client { client_id } => self.client_detail(now, &client_id),
             other => {
                 let (broker, mut out) = self.parts(now, effects);

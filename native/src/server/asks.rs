@@ -97,7 +97,10 @@ impl Shard {
     /// Answers a question of a shard.
     pub(super) fn asked(&mut self, now: Instant, from: ShardId, request: u64, ask: Ask) {
         let told = match ask {
-            Ask::Metrics => Told::Metrics(Box::new(self.sample())),
+            Ask::Metrics => {
+                self.count(now);
+                Told::Metrics(Box::new(self.sample()))
+            }
             Ask::Admin(command) => {
                 let request = u64::from(from.0) << SHARD_SHIFT | request;
                 let input = Input::Admin { request, command };
@@ -176,6 +179,14 @@ impl Shard {
         if matches!(conn.stage, Stage::Asking) {
             respond_with(conn, "200 OK", metrics::CONTENT_TYPE, &page, head_only);
             self.drain(now, id);
+        }
+    }
+
+    /// Where no rounds of `$SYS` do so, brings up to date what sessions hold.
+    fn count(&mut self, now: Instant) {
+        if self.settings.config.broker.sys_interval_secs == 0 {
+            let input = Input::Admin { request: 0, command: AdminCommand::Stats };
+            self.engine.handle(now, input, &mut self.effects);
         }
     }
 

@@ -61,3 +61,28 @@ fn certfile_and_keyfile_make_a_listener_speak_tls_with_that_certificate() {
     let own = rustls::pki_types::CertificateDer::from_pem_file(&cert).expect("a certificate");
     assert_eq!(shown, Some(own.to_vec()));
 }
+
+#[test]
+fn the_admin_api_is_served_over_tls_to_who_has_the_token() {
+    let pki = Pki::new();
+    pki.write("token", "a-token-of-some-length\n");
+    let lines = pki.listener(&format!(
+        "protocol http_api\nadmin_api true\nadmin_token_file {}",
+        pki.path("token")
+    ));
+    let broker = Broker::spawn(&format!("{OPEN}{lines}listener 0 127.0.0.1\n"));
+    broker.connect().connect("pump-7", Version::V5);
+    let ask = |fields: &str| {
+        let mut stream = dial(broker.addresses("https")[0], pki.config(None));
+        let request = format!("GET /api/v1/clients HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).expect("it is open");
+        let mut text = Vec::new();
+        // The broker ends TLS with a word, and the socket after it.
+        stream.read_to_end(&mut text).expect("an answer");
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let denied = ask("");
+    assert!(denied.starts_with("HTTP/1.1 401 "), "{denied}");
+    let told = ask("Authorization: Bearer a-token-of-some-length\r\n");
+    assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("\"clients\":["), "{told}");
+}
