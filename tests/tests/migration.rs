@@ -103,7 +103,8 @@ impl House {
         command.arg(if is_root() { "-m" } else { "-rm" });
         command.args(["sh", "-c", HOUSE, "sh"]).arg(&self.folder).arg(program);
         command.args(["-c", "/etc/mosquitto/mosquitto.conf"]);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut running = Running { house: self, child: child.expect("unshare is installed") };
         wait_until("the broker to listen", || {
             if let Ok(Some(status)) = running.child.try_wait() {
@@ -160,10 +161,21 @@ impl Running<'_> {
         command.args(words).stdin(Stdio::null()).output().expect("the command is installed")
     }
 
-    /// What bob hears of a topic within a second.
+    /// What of a topic is retained for bob: all of it comes at once, and there is something.
     fn bob_hears(&self, topic: &str) -> String {
-        let words = ["-u", "bob", "-P", "pass", "-t", topic, "-W", "1", "-v"];
-        String::from_utf8_lossy(&self.client("sub", &words).stdout).into_owned()
+        let words = ["-u", "bob", "-P", "pass", "-t", topic, "-W", "2", "-v"];
+        wait_until("something for bob", || {
+            let heard = self.client("sub", &words).stdout;
+            (!heard.is_empty()).then(|| String::from_utf8_lossy(&heard).into_owned())
+        })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
