@@ -6,7 +6,8 @@ mod client_support;
 use client_support::{Script, connack, message};
 use halyard_core::client::{Acks, Backoff, CleanStart, Input, Options};
 use halyard_core::packet::{
-    Auth, Connack, ConnackProperties, Disconnect, Packet, QoS, ReasonCode, UserProperties, Version,
+    Auth, Connack, ConnackProperties, Disconnect, Packet, QoS, ReasonCode, SubscribeFilter,
+    SubscriptionOptions, UserProperties, Version,
 };
 
 const BACKOFF: Backoff = Backoff { min_ms: 100, max_ms: 1_000 };
@@ -30,6 +31,31 @@ fn every_version_connects_and_says_goodbye() {
         assert_eq!(script.sent(), ["DISCONNECT Success"]);
         assert!(script.client.is_idle());
         assert_eq!(script.client.next_timeout(), None);
+        // Whatever comes after it is not answered, and nothing more is sent.
+        script.say(Packet::Pingresp);
+        script.say(Packet::Publish(message("t", b"x", QoS::AtLeastOnce, Some(1))));
+        assert_eq!(script.publish("t", "x", QoS::AtMostOnce), "Queued");
+        assert!(script.client.disconnect(script.now, ReasonCode::Success, None).is_ok());
+        script.wait_ms(100_000);
+        script.input(Input::TransportClosed);
+        script.wait_ms(100_000);
+        assert_eq!(script.sent(), [""; 0]);
+        assert_eq!(script.events(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_client_does_not_say_goodbye_with_the_reasons_of_servers() {
+    for (reason, is_allowed) in [
+        (ReasonCode::ServerShuttingDown, false),
+        (ReasonCode::SessionTakenOver, false),
+        (ReasonCode::UseAnotherServer, false),
+        (ReasonCode::DisconnectWithWill, true),
+        (ReasonCode::UnspecifiedError, true),
+    ] {
+        let mut script = Script::connected(options(Version::V5));
+        let said = script.client.disconnect(script.now, reason, None);
+        assert_eq!((said.is_ok(), script.sent().len()), (is_allowed, usize::from(is_allowed)));
     }
 }
 
@@ -185,8 +211,12 @@ fn an_oversized_packet_is_refused_with_its_reason() {
 #[test]
 fn an_authentication_goes_back_and_forth() {
     let method = Some("M".to_owned());
-    let auth_options =
-        Options { authentication_method: method, acks: Acks::Manual, ..options(Version::V5) };
+    let auth_options = Options {
+        authentication_method: method,
+        acks: Acks::Manual,
+        connect_timeout_ms: 60_000,
+        ..options(Version::V5)
+    };
     let mut script = Script::new(auth_options);
     let challenge = |reason| {
         Packet::Auth(Auth {
@@ -202,6 +232,16 @@ fn an_authentication_goes_back_and_forth() {
     script.break_and_reopen();
     script.sent();
     script.events();
+    // Nothing but AUTH and DISCONNECT goes out before CONNACK.
+    let none = UserProperties::EMPTY;
+    let filter =
+        SubscribeFilter { filter: "t", options: SubscriptionOptions::new(QoS::AtMostOnce) };
+    assert!(script.client.subscribe(script.now, &[filter], None, none).is_err());
+    assert!(script.client.unsubscribe(script.now, &["t"], none).is_err());
+    assert_eq!(script.publish("t", "x", QoS::AtLeastOnce), "Queued");
+    script.now = script.now.plus_secs(12);
+    script.input(Input::Timeout);
+    assert_eq!(script.sent(), [""; 0], "no PINGREQ either");
     script.say(challenge(ReasonCode::ContinueAuthentication));
     assert_eq!(script.events(), ["auth ContinueAuthentication Some([63])"]);
     let continued = ReasonCode::ContinueAuthentication;
@@ -209,6 +249,7 @@ fn an_authentication_goes_back_and_forth() {
     assert_eq!(script.sent(), ["AUTH ContinueAuthentication Some([33])"]);
     assert!(script.client.auth(script.now, ReasonCode::ReAuthenticate, None).is_err());
     script.say(Packet::Connack(connack(false)));
+    assert_eq!(script.sent(), ["t:x q1 #1"], "now it does");
     script.client.auth(script.now, ReasonCode::ReAuthenticate, Some(b"!")).expect("connected");
     assert_eq!(script.sent(), ["AUTH ReAuthenticate Some([33])"]);
     let mut without = Script::connected(options(Version::V5));

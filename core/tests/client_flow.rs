@@ -180,6 +180,22 @@ fn a_given_alias_is_checked() {
 }
 
 #[test]
+fn no_alias_goes_to_a_server_that_allows_none() {
+    for topic_alias_maximum in [None, Some(0)] {
+        let properties = ConnackProperties { topic_alias_maximum, ..Default::default() };
+        let mut script = connected_with(Options { assign_aliases: 8, ..options() }, properties);
+        for qos in [Q0, Q0, Q1] {
+            script.publish("t", "x", qos);
+        }
+        let properties =
+            PublishProperties { topic_alias: NonZeroU16::new(1), ..Default::default() };
+        let aliased = Publish { properties, ..message("t", b"x", Q0, None) };
+        assert!(script.client.publish(script.now, &aliased).is_err());
+        assert_eq!(script.sent(), ["t:x q0", "t:x q0", "t:x q1 #1"]);
+    }
+}
+
+#[test]
 fn aliases_of_the_server_are_resolved() {
     let mut script = Script::connected(Options { topic_alias_maximum: Some(4), ..options() });
     for topic in ["t", "", "u", ""] {

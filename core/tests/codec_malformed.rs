@@ -461,6 +461,21 @@ fn disconnect_and_auth() {
     for body in [&[][..], &[0x04], &[0x04, 0]] {
         assert_eq!(decode(Role::Server, V5, &packet(0xE0, body)), Ok(()));
     }
+    let of_servers =
+        [0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2];
+    for code in of_servers {
+        let bytes = packet(0xE0, &[code]);
+        server(V5, &bytes, ReasonCode(code), 2, "MQTT-3.14.2-1", PROTOCOL);
+        assert_eq!(decode(Role::Client, V5, &bytes), Ok(()));
+    }
+    let of_clients = packet(0xE0, &[0x04]);
+    check(Role::Client, V5, &of_clients, ReasonCode(4), 2, "MQTT-3.14.2-1", PROTOCOL);
+    for code in [0x00, 0x80, 0x81, 0x82, 0x83, 0x8C, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99]
+    {
+        for role in [Role::Client, Role::Server] {
+            assert_eq!(decode(role, V5, &packet(0xE0, &[code])), Ok(()), "{code:#x}");
+        }
+    }
     let expiry = packet(0xE0, &[0, 5, 0x11, 0, 0, 0, 1]);
     assert_eq!(decode(Role::Server, V5, &expiry), Ok(()));
     let kind = PropertyWrongDirection(P::SessionExpiryInterval);

@@ -614,3 +614,57 @@ fn a_refusal_without_a_code_in_3_1_1_is_silent() {
     assert_eq!(net.read(raw), Vec::<String>::new());
     assert!(net.closed.contains_key(&raw.conn.0));
 }
+
+#[test]
+fn a_client_without_room_for_its_connack_is_refused_and_nothing_changes() {
+    let mut net = Net::new(1);
+    let raw = net.open(0, Version::V5);
+    net.send(raw, &Packet::Connect(connect("s", Version::V5)));
+    let needed = u32::try_from(net.measured_packets(raw)[0].0).unwrap();
+    assert!(needed > 8, "a PUBLISH would fit where CONNACK does not");
+    for limit in 1..=needed + 1 {
+        let mut net = Net::new(1);
+        let first = mortal(&mut net, "s", 0, 1000);
+        net.subscribe(first, "t", QoS::AtLeastOnce);
+        net.read(first);
+        net.drop_connection(first);
+        let p = net.client(0, "p", Version::V5);
+        net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"")));
+        let raw = net.open(0, Version::V5);
+        let mut packet = connect("s", Version::V5);
+        packet.clean_start = false;
+        packet.properties.session_expiry_interval = Some(1000);
+        packet.properties.maximum_packet_size = Some(limit);
+        net.send(raw, &Packet::Connect(packet.clone()));
+        let answer = net.read(raw);
+        if limit >= needed {
+            assert_eq!(answer[1..], ["publish t q1 id1 "], "{limit}");
+            continue;
+        }
+        let expected: &[&str] = if limit < 5 { &[] } else { &["connack 0x95"] };
+        assert_eq!(answer, expected, "{limit}");
+        assert!(net.closed[&raw.conn.0].to_string().contains("Maximum Packet Size"));
+        assert_eq!(net.stats()[0].clients_connected, 1, "only the publisher is");
+        // Its Session is what it was, with the message.
+        let raw = net.open(0, Version::V5);
+        packet.properties.maximum_packet_size = None;
+        net.send(raw, &Packet::Connect(packet));
+        let answer = net.read(raw);
+        assert!(answer[0].starts_with("connack 0x00 present"), "{answer:?}");
+        assert_eq!(answer[1..], ["publish t q1 id1 "]);
+    }
+}
+
+#[test]
+fn a_client_without_room_for_its_connack_takes_nobody_over() {
+    let mut net = Net::new(1);
+    let first = net.client(0, "s", Version::V5);
+    let raw = net.open(0, Version::V5);
+    let mut packet = connect("s", Version::V5);
+    packet.properties.maximum_packet_size = Some(6);
+    net.send(raw, &Packet::Connect(packet));
+    assert_eq!(net.read(raw), ["connack 0x95"]);
+    assert!(!net.closed.contains_key(&first.conn.0));
+    net.send(first, &Packet::Pingreq);
+    assert_eq!(net.read(first), ["pingresp"]);
+}

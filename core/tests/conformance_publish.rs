@@ -91,16 +91,20 @@ fn dup_is_not_passed_on() {
 
 #[test]
 fn a_qos_1_identifier_is_free_again_after_its_puback() {
-    let mut net = Net::new(1);
-    let (p, s) = (net.client(0, "p", V5), net.client(0, "s", V5));
-    net.subscribe(s, "#", QoS::AtMostOnce);
-    net.read(s);
-    for _ in 0..3 {
-        let mut packet = publish("t", QoS::AtLeastOnce, 5, b"x");
-        packet.dup = true;
-        net.send(p, &Packet::Publish(packet));
+    for version in ALL {
+        let mut net = Net::new(1);
+        let (p, s) = (net.client(0, "p", version), net.client(0, "s", version));
+        net.subscribe(s, "#", QoS::AtMostOnce);
+        net.read(s);
+        for _ in 0..3 {
+            let mut packet = publish("t", QoS::AtLeastOnce, 5, b"x");
+            packet.dup = true;
+            net.send(p, &Packet::Publish(packet));
+            let answer = net.read(p);
+            assert!(answer.len() == 1 && answer[0].starts_with("puback 5"), "{answer:?}");
+        }
+        assert_eq!(net.read(s).len(), 3, "each is a new message");
     }
-    assert_eq!(net.read(s).len(), 3, "each is a new message");
 }
 
 #[test]
@@ -651,21 +655,23 @@ fn a_retained_message_keeps_its_qos() {
 
 #[test]
 fn no_packet_identifier_is_used_twice_at_a_time() {
-    let broker = BrokerConfig { max_inflight_messages: 0, ..BrokerConfig::default() };
-    let mut net = Net::with(1, broker);
-    let (p, s) = (net.client(0, "p", V5), net.client(0, "s", V5));
-    net.subscribe(s, "#", QoS::AtLeastOnce);
-    net.read(s);
-    // One message stays unacknowledged while the identifiers come round.
-    net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"first")));
-    net.read(s);
-    for round in 0..66_000u32 {
-        net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"x")));
-        let text = net.read(s).pop().unwrap();
-        let packet_id: u16 = text.split(' ').nth(3).unwrap()[2..].parse().unwrap();
-        assert_ne!(packet_id, 1, "round {round}");
-        net.ack(s, Packet::Puback, packet_id);
-        net.read(p);
+    for version in ALL {
+        let broker = BrokerConfig { max_inflight_messages: 0, ..BrokerConfig::default() };
+        let mut net = Net::with(1, broker);
+        let (p, s) = (net.client(0, "p", version), net.client(0, "s", version));
+        net.subscribe(s, "#", QoS::AtLeastOnce);
+        net.read(s);
+        // One message stays unacknowledged while the identifiers come round.
+        net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"first")));
+        net.read(s);
+        for round in 0..66_000u32 {
+            net.send(p, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"x")));
+            let text = net.read(s).pop().unwrap();
+            let packet_id: u16 = text.split(' ').nth(3).unwrap()[2..].parse().unwrap();
+            assert_ne!(packet_id, 1, "round {round}");
+            net.ack(s, Packet::Puback, packet_id);
+            net.read(p);
+        }
     }
 }
 
@@ -741,27 +747,32 @@ fn queues_are_bounded_and_say_so() {
 }
 
 #[test]
-fn acknowledgements_carry_no_text() {
-    // What is never sent can neither make a packet too large nor reach a client that did not ask
-    // for problem information.
-    let mut net = Net::new(1);
-    let raw = net.open(0, V5);
-    let mut packet = connect("c", V5);
-    packet.properties.request_problem_information = false;
-    packet.properties.maximum_packet_size = Some(64);
-    net.send(raw, &Packet::Connect(packet));
-    net.subscribe(raw, "a/#/b", QoS::AtMostOnce);
-    net.unsubscribe(raw, "x");
-    net.send(raw, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"x")));
-    net.send(raw, &Packet::Publish(publish("t", QoS::ExactlyOnce, 2, b"x")));
-    net.ack(raw, Packet::Pubrel, 2);
-    net.ack(raw, Packet::Pubrel, 9);
-    net.ack(raw, Packet::Pubrec, 9);
-    net.send_bytes(raw, b"\x00\x00");
-    let packets = net.raw_packets(raw);
-    assert_eq!(packets.len(), 9);
-    for packet in packets {
-        assert!(!packet.contains("reason_string: Some"), "{packet}");
-        assert!(!packet.contains("UserProperties { section: [3"), "{packet}");
+fn text_never_makes_a_packet_too_large() {
+    // Acknowledgements carry no text at all; the Reason String of DISCONNECT goes where it has no
+    // room, or where the client did not ask for it.
+    for (wanted, limit) in [(false, 64), (true, 64), (false, 20), (true, 20), (true, 1000)] {
+        let mut net = Net::new(1);
+        let raw = net.open(0, V5);
+        let mut packet = connect("c", V5);
+        packet.properties.request_problem_information = wanted;
+        packet.properties.maximum_packet_size = Some(limit);
+        net.send(raw, &Packet::Connect(packet));
+        net.subscribe(raw, "a/#/b", QoS::AtMostOnce);
+        net.unsubscribe(raw, "x");
+        net.send(raw, &Packet::Publish(publish("t", QoS::AtLeastOnce, 1, b"x")));
+        net.send(raw, &Packet::Publish(publish("$SYS/t", QoS::AtLeastOnce, 1, b"x")));
+        net.send(raw, &Packet::Publish(publish("t", QoS::ExactlyOnce, 2, b"x")));
+        net.ack(raw, Packet::Pubrel, 2);
+        net.ack(raw, Packet::Pubrel, 9);
+        net.ack(raw, Packet::Pubrec, 9);
+        net.send_bytes(raw, &[0x82, 4, 0, 1, 0, 0]);
+        let packets = net.measured_packets(raw);
+        assert_eq!(packets.len(), 10);
+        for (len, packet) in packets {
+            assert!(len <= limit as usize, "{len} bytes: {packet}");
+            let may_explain = wanted && limit >= 64 && packet.starts_with("Disconnect");
+            assert_eq!(packet.contains("reason_string: Some"), may_explain, "{packet}");
+            assert!(!packet.contains("UserProperties { section: [3"), "{packet}");
+        }
     }
 }

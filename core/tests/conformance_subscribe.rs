@@ -48,10 +48,14 @@ fn subscribe_with(net: &mut Net, raw: Raw, filter: &str, options: SubscriptionOp
 }
 
 fn persistent(net: &mut Net, name: &str) -> Raw {
-    let raw = net.open(0, V5);
-    let mut packet = connect(name, V5);
+    persistent_as(net, name, V5)
+}
+
+fn persistent_as(net: &mut Net, name: &str, version: Version) -> Raw {
+    let raw = net.open(0, version);
+    let mut packet = connect(name, version);
     packet.clean_start = false;
-    packet.properties.session_expiry_interval = Some(1000);
+    packet.properties.session_expiry_interval = version.is_v5().then_some(1000);
     net.send(raw, &Packet::Connect(packet));
     raw
 }
@@ -194,19 +198,22 @@ fn unsubscribe_compares_filters_character_by_character() {
 
 #[test]
 fn what_was_started_before_unsubscribe_is_completed() {
-    let mut net = Net::new(1);
-    let (p, s) = (net.client(0, "p", V5), persistent(&mut net, "s"));
-    subscribe_all(&mut net, s, &[("t", QoS::ExactlyOnce)]);
-    net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 1, b"x")));
-    net.unsubscribe(s, "t");
-    net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 2, b"y")));
-    assert_eq!(net.read(s), ["publish t q2 id1 x", "unsuback [0]"]);
-    net.drop_connection(s);
-    let s = persistent(&mut net, "s");
-    assert_eq!(net.read(s)[1..], ["publish t q2 id1 dup x"]);
-    net.ack(s, Packet::Pubrec, 1);
-    net.ack(s, Packet::Pubcomp, 1);
-    assert_eq!(net.read(s), ["pubrel 1 0x00"]);
+    for version in ALL {
+        let mut net = Net::new(1);
+        let (p, s) = (net.client(0, "p", version), persistent_as(&mut net, "s", version));
+        subscribe_all(&mut net, s, &[("t", QoS::ExactlyOnce)]);
+        net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 1, b"x")));
+        net.unsubscribe(s, "t");
+        net.send(p, &Packet::Publish(publish("t", QoS::ExactlyOnce, 2, b"y")));
+        let answer = if version.is_v5() { "unsuback [0]" } else { "unsuback []" };
+        assert_eq!(net.read(s), ["publish t q2 id1 x", answer]);
+        net.drop_connection(s);
+        let s = persistent_as(&mut net, "s", version);
+        assert_eq!(net.read(s)[1..], ["publish t q2 id1 dup x"]);
+        net.ack(s, Packet::Pubrec, 1);
+        net.ack(s, Packet::Pubcomp, 1);
+        assert_eq!(net.read(s), ["pubrel 1 0x00"]);
+    }
 }
 
 #[test]
@@ -536,4 +543,18 @@ fn refusals_of_3_1_1_are_0x80() {
     let s = net.client(0, "s", Version::V4);
     let filters = [("a", QoS::AtMostOnce), ("b", QoS::AtMostOnce)];
     assert_eq!(subscribe_all(&mut net, s, &filters), ["suback [0, 80]"]);
+}
+
+#[test]
+fn refusals_of_3_1_are_answered_with_the_qos_that_was_asked_for() {
+    let broker = BrokerConfig { max_subscriptions_per_client: 1, ..BrokerConfig::default() };
+    let mut net = Net::with(1, broker);
+    let (p, s) = (net.client(0, "p", Version::V3), net.client(0, "s", Version::V3));
+    let filters = [("a", QoS::AtLeastOnce), ("b", QoS::ExactlyOnce), ("c", QoS::AtMostOnce)];
+    assert_eq!(subscribe_all(&mut net, s, &filters), ["suback [1, 2, 0]"]);
+    assert_eq!(net.stats()[0].subscriptions_refused, 2);
+    for topic in ["a", "b", "c"] {
+        net.send(p, &Packet::Publish(publish(topic, QoS::AtMostOnce, 0, b"x")));
+    }
+    assert_eq!(net.read(s), ["publish a q0 x"], "what was refused is not delivered");
 }

@@ -72,6 +72,25 @@ fn every_statement_has_a_row_and_enough_are_shown() {
     }
 }
 
+/// Whether a source declares this function with `#[test]` among its attributes.
+fn is_test(source: &str, function: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
+    let declared = format!("fn {function}(");
+    let at = lines.iter().position(|line| line.starts_with(&declared));
+    at.is_some_and(|at| {
+        let before = lines[..at].iter().rev();
+        let own = before.take_while(|line| line.starts_with('#') || line.starts_with("//"));
+        own.into_iter().any(|line| *line == "#[test]")
+    })
+}
+
+#[test]
+fn a_function_is_a_test_only_with_its_attribute() {
+    let source =
+        "#[test]\nfn a() {}\n\nfn b() {}\n\n  /// Said.\n  #[test]\n  #[ignore]\n  fn c() {}";
+    assert_eq!(["a", "b", "c", "d"].map(|name| is_test(source, name)), [true, false, true, false]);
+}
+
 #[test]
 fn every_test_that_is_named_exists() {
     let mut sources = BTreeMap::new();
@@ -81,7 +100,6 @@ fn every_test_that_is_named_exists() {
             let file = root().join(path);
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"))
         });
-        let declared = source.contains(&format!("fn {function}("));
-        assert!(declared, "docs/conformance.md names {test}, which does not exist");
+        assert!(is_test(source, function), "docs/conformance.md names {test}, which is no test");
     }
 }

@@ -4,6 +4,7 @@
 use super::{Broker, Outlet, TimerKey};
 use crate::access::Claims;
 use crate::auth::Grant;
+use crate::codec;
 use crate::conf::ListenerConfig;
 use crate::engine::{CloseReason, ConnectionId, Event, Peer, SessionEnd};
 use crate::message::Message;
@@ -79,6 +80,12 @@ impl Broker {
         self.catch_up(now, &identity.client_id, outlet);
         let owner = username.filter(|_| applicant.grant.credential.is_proof());
         self.check_owner(&identity.client_id, owner)?;
+        let assigned = identity.assigned.then_some(&*identity.client_id);
+        let mut connack = self.connack(listener, connect, assigned, keep_alive, expiry);
+        connack.properties.authentication_method = connect.properties.authentication_method;
+        connack.properties.authentication_data =
+            Some(applicant.data).filter(|data| !data.is_empty());
+        check_answer(connect, &connack)?;
         self.check_session_limits(now, &identity.client_id, username)?;
         self.check_store(&identity.client_id, connect, expiry)?;
 
@@ -98,11 +105,8 @@ impl Broker {
         self.stats.connects_accepted += 1;
         self.stats.clients_connected += 1;
         self.stats.clients_maximum = self.stats.clients_maximum.max(self.stats.clients_connected);
-        let assigned = identity.assigned.then_some(&*identity.client_id);
-        let mut connack = self.connack(listener, connect, resumed, assigned, keep_alive, expiry);
-        connack.properties.authentication_method = connect.properties.authentication_method;
-        connack.properties.authentication_data =
-            Some(applicant.data).filter(|data| !data.is_empty());
+        // Session Present does not exist in 3.1.
+        connack.session_present = resumed && connect.version != Version::V3;
         // All that was done so far, lest a Session that another connection ended comes back.
         if self.durable.last() > self.durable.durable() {
             outlet.withhold(applicant.slot, self.durable.last());
@@ -368,7 +372,6 @@ impl Broker {
         &self,
         listener: &ListenerConfig,
         connect: &Connect<'_>,
-        resumed: bool,
         assigned: Option<&'a str>,
         keep_alive: u16,
         expiry: u32,
@@ -394,10 +397,20 @@ impl Broker {
                 ..ConnackProperties::default()
             };
         }
-        // Session Present does not exist in 3.1.
-        let session_present = resumed && connect.version != Version::V3;
-        Connack { session_present, reason: ReasonCode::Success, properties }
+        Connack { session_present: false, reason: ReasonCode::Success, properties }
     }
+}
+
+/// A client whose Maximum Packet Size has no room for its CONNACK is not let in: it could be sent
+/// nothing before CONNACK [MQTT-3.2.0-1], and no CONNACK [MQTT-3.1.2-24].
+fn check_answer(connect: &Connect<'_>, connack: &Connack<'_>) -> Result<(), Refusal> {
+    let Some(limit) = connect.properties.maximum_packet_size else { return Ok(()) };
+    // Session Present is a bit: it does not change the length.
+    if codec::encoded_len(&Packet::Connack(connack.clone()), connect.version) <= limit {
+        return Ok(());
+    }
+    let detail = "CONNACK is over the client's Maximum Packet Size [MQTT-3.1.2-24]";
+    Err(Refusal::new(ReasonCode::PacketTooLarge, detail))
 }
 
 fn will_message(mount: Option<&str>, will: &Will<'_>, now: Instant) -> Message {

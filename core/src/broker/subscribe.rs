@@ -13,6 +13,12 @@ use crate::time::Instant;
 use crate::topic::ParsedFilter;
 use std::sync::Arc;
 
+/// What a 3.1 client is answered: its SUBACK has no word for a refusal, and is positive then (3.1,
+/// SUBSCRIBE). The observer and the counter know better.
+fn positive(reason: ReasonCode, wanted: &SubscribeFilter<'_>) -> ReasonCode {
+    if reason.is_error() { ReasonCode::granted(wanted.options.qos) } else { reason }
+}
+
 impl Broker {
     pub(super) fn subscribe(
         &mut self,
@@ -38,7 +44,7 @@ impl Broker {
             }
             let filter = wanted.filter;
             outlet.event(&Event::Subscribed { client_id: &client_id, filter, reason });
-            reasons.push(reason);
+            reasons.push(if version == Version::V3 { positive(reason, wanted) } else { reason });
         }
         let Some(slot) = self.connection_of(key) else { return Ok(()) };
         self.promise(key, outlet);

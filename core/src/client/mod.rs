@@ -171,7 +171,8 @@ impl Client {
         let never_kept = self.options.session_expiry_interval.unwrap_or(0) == 0;
         let interval = packet.session_expiry_interval;
         let extends = interval.is_some_and(|seconds| seconds > 0) && never_kept;
-        if !packet.reason.allowed_in(PacketType::Disconnect) || extends {
+        let reason = packet.reason;
+        if !reason.allowed_in(PacketType::Disconnect) || reason.is_of_servers() || extends {
             return Err(CommandError::NotAllowed);
         }
         let is_v5 = self.options.version.is_v5();

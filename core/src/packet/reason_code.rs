@@ -101,6 +101,29 @@ impl ReasonCode {
         self.as_u8() >= 0x80
     }
 
+    /// Whether only a server ends a connection with it (§3.14.2.1). 0x8C stands for no side there, and
+    /// either may mean it (§4.12).
+    pub const fn is_of_servers(self) -> bool {
+        matches!(
+            self,
+            Self::NotAuthorized
+                | Self::ServerBusy
+                | Self::ServerShuttingDown
+                | Self::KeepAliveTimeout
+                | Self::SessionTakenOver
+                | Self::TopicFilterInvalid
+                | Self::RetainNotSupported
+                | Self::QoSNotSupported
+                | Self::UseAnotherServer
+                | Self::ServerMoved
+                | Self::SharedSubscriptionsNotSupported
+                | Self::ConnectionRateExceeded
+                | Self::MaximumConnectTime
+                | Self::SubscriptionIdentifiersNotSupported
+                | Self::WildcardSubscriptionsNotSupported
+        )
+    }
+
     /// The SUBACK code that grants `qos`.
     pub const fn granted(qos: super::QoS) -> Self {
         match qos {

@@ -276,7 +276,12 @@ fn suback(version: Version) -> impl Strategy<Value = Suback<'static>> {
                 packet_id,
                 reasons: reasons
                     .into_iter()
-                    .map(|code| if code.is_error() { ReasonCode::UnspecifiedError } else { code })
+                    .map(|code| match version {
+                        _ if !code.is_error() => code,
+                        // 3.1 has no word for a refusal.
+                        Version::V3 => ReasonCode::Success,
+                        _ => ReasonCode::UnspecifiedError,
+                    })
                     .collect(),
                 reason_string: None,
                 user_properties: UserProperties::EMPTY,
@@ -312,7 +317,14 @@ fn unsuback(version: Version) -> impl Strategy<Value = Unsuback<'static>> {
 
 fn disconnect(version: Version, from_client: bool) -> impl Strategy<Value = Disconnect<'static>> {
     let fields = (of(any::<u32>()), of(text()), of(text()), user_properties());
-    (reason(PacketType::Disconnect), fields).prop_map(move |(reason, fields)| {
+    let reasons = reason(PacketType::Disconnect).prop_filter("of the other side", move |reason| {
+        if from_client {
+            !reason.is_of_servers()
+        } else {
+            *reason != ReasonCode::DisconnectWithWill
+        }
+    });
+    (reasons, fields).prop_map(move |(reason, fields)| {
         if !version.is_v5() {
             return Disconnect::new(ReasonCode::Success);
         }

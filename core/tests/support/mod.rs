@@ -321,6 +321,11 @@ impl Net {
 
     /// What the connection received since the last call, each packet in full.
     pub fn raw_packets(&mut self, raw: Raw) -> Vec<String> {
+        self.measured_packets(raw).into_iter().map(|(_, packet)| packet).collect()
+    }
+
+    /// The same, with the length of each.
+    pub fn measured_packets(&mut self, raw: Raw) -> Vec<(usize, String)> {
         let bytes = self.received.remove(&raw.conn.0).unwrap_or_default();
         let mut decoder = Decoder::new(Role::Client);
         decoder.set_version(raw.version);
@@ -328,7 +333,7 @@ impl Net {
         let mut packets = Vec::new();
         while !rest.is_empty() {
             let (consumed, frame) = decoder.decode(rest, &Limits::default()).unwrap();
-            packets.extend(frame.map(|frame| format!("{:?}", frame.packet)));
+            packets.extend(frame.map(|frame| (consumed, format!("{:?}", frame.packet))));
             rest = &rest[consumed..];
         }
         packets

@@ -64,7 +64,15 @@ pub(super) fn disconnect<'a>(
         return Ok(disconnect);
     }
     if context.is_v5() {
+        let at = body.at();
         disconnect.reason = reason_code(&mut body, PacketType::Disconnect)?;
+        let wrong_side = match context.role {
+            Role::Server => disconnect.reason.is_of_servers(),
+            Role::Client => disconnect.reason == ReasonCode::DisconnectWithWill,
+        };
+        if wrong_side {
+            return Err(Fault::new(ErrorKind::ReasonCode(disconnect.reason.as_u8()), at));
+        }
         if !body.is_empty() {
             disconnect_properties(&mut body, &mut disconnect, context)?;
         }

@@ -129,8 +129,13 @@ fn suback<S: Sink>(suback: &Suback<'_>, version: Version, out: &mut S) {
         section(&Reasoned(suback.reason_string, suback.user_properties), out);
     }
     for reason in &suback.reasons {
-        let failure = reason.is_error() && !version.is_v5();
-        out.u8(if failure { 0x80 } else { reason.as_u8() });
+        out.u8(match version {
+            _ if !reason.is_error() => reason.as_u8(),
+            Version::V5 => reason.as_u8(),
+            Version::V4 => 0x80,
+            // 3.1 has no word for a refusal: the byte is a QoS there.
+            Version::V3 => 0,
+        });
     }
 }
 
