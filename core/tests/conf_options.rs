@@ -180,6 +180,16 @@ const LISTENER: &[(&str, Change<Listener>)] = &[
             tls.require_certificate = true;
         }));
     }),
+    (
+        "certfile /c d.pem\nkeyfile k\ncafile a\nrequire_certificate true\n\
+         disable_client_cert_date_checks true",
+        |l| {
+            l.tls = Some(tls(|tls| {
+                tls.cafile = Some("a".into());
+                (tls.require_certificate, tls.ignores_client_dates) = (true, true);
+            }));
+        },
+    ),
     ("certfile /c d.pem\nkeyfile k\ntls_version tlsv1.3\nciphers A:B\nciphers_tls1.3 C", |l| {
         l.tls = Some(tls(|tls| {
             tls.only_tls13 = true;
@@ -214,6 +224,7 @@ fn tls(change: fn(&mut TlsConfig)) -> TlsConfig {
         capath: None,
         crlfile: None,
         require_certificate: false,
+        ignores_client_dates: false,
         only_tls13: false,
         ciphers: None,
         ciphers_tls13: None,

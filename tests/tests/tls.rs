@@ -495,3 +495,40 @@ fn the_end_of_a_certificate_is_shown_and_follows_a_reload() {
     let end = format!("{expected}{}", 2_587_680_000_u64);
     wait_until("the new end", || (ends() == [end.as_str()]).then_some(()));
 }
+
+#[test]
+fn disable_client_cert_date_checks_forgives_the_date_and_nothing_else() {
+    let pki = Pki::new();
+    let old = |params: &mut rcgen::CertificateParams| {
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    };
+    pki.client("old", old);
+    pki.client("stolen", old);
+    pki.client("early", |params| params.not_before = date_time_ymd(2080, 1, 1));
+    pki.client("good", |_| {});
+    pki.revoke(&["stolen"]);
+    let stranger = Pki::new();
+    stranger.client("stranger", old);
+    let lines = format!("use_identity_as_username true\ncrlfile {}\n", pki.path("crl.pem"));
+    let strict = Broker::spawn(&format!("{OPEN}{}", pki.strict(&lines)));
+    assert!(refusal(&pki, &strict, Some("old")).is_some());
+    assert_eq!(refusal(&pki, &strict, Some("good")), None);
+    let lines = format!("{lines}disable_client_cert_date_checks true\n");
+    let broker = Broker::spawn(&format!("{OPEN}{}", pki.strict(&lines)));
+    for name in ["old", "early", "good"] {
+        assert_eq!(refusal(&pki, &broker, Some(name)), None, "{name}");
+        broker.wait_for_line(&["New client connected", &format!("u'{name}'")]);
+    }
+    assert!(refusal(&pki, &broker, Some("stolen")).is_some_and(|said| said.contains("evoked")));
+    assert!(refusal(&pki, &broker, None).is_some());
+    for name in ["stranger.pem", "stranger.key"] {
+        let text = std::fs::read_to_string(stranger.path(name)).unwrap();
+        pki.write(name, &text);
+    }
+    assert!(refusal(&pki, &broker, Some("stranger")).is_some());
+    // A list that has ended says nothing about anybody.
+    pki.revoke_until(&[], 2025);
+    let broker = Broker::spawn(&format!("{OPEN}{}", pki.strict(&lines)));
+    assert!(refusal(&pki, &broker, Some("old")).is_some());
+}

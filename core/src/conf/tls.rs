@@ -21,6 +21,8 @@ pub struct TlsConfig {
     pub crlfile: Option<String>,
     /// Whether clients must have a certificate.
     pub require_certificate: bool,
+    /// Whether certificates of clients are accepted outside of their dates.
+    pub ignores_client_dates: bool,
     /// Whether TLS 1.2 is refused.
     pub only_tls13: bool,
     /// Cipher suites of TLS 1.2, as OpenSSL writes them.
@@ -60,6 +62,7 @@ pub(super) struct Lines {
     pub(super) capath: Option<String>,
     pub(super) crlfile: Option<String>,
     pub(super) require_certificate: bool,
+    pub(super) ignores_client_dates: bool,
     pub(super) only_tls13: bool,
     pub(super) ciphers: Option<String>,
     pub(super) ciphers_tls13: Option<String>,
@@ -97,12 +100,17 @@ impl Lines {
             report.error(place, "require_certificate", problem);
         }
         let checks = self.require_certificate;
-        if self.crlfile.is_some() && !checks {
-            let problem = Problem::new(
-                "it has no effect: clients are not asked for certificates",
-                "write `require_certificate true`",
-            );
-            report.warning(place, "crlfile", problem);
+        for (option, is_set) in [
+            ("crlfile", self.crlfile.is_some()),
+            ("disable_client_cert_date_checks", self.ignores_client_dates),
+        ] {
+            if is_set && !checks {
+                let problem = Problem::new(
+                    "it has no effect: clients are not asked for certificates",
+                    "write `require_certificate true`",
+                );
+                report.warning(place, option, problem);
+            }
         }
         if let (Some(_), false, None) = (self.username(), checks, self.proxy) {
             let problem = Problem::new(
@@ -118,6 +126,7 @@ impl Lines {
             capath: self.capath.clone(),
             crlfile: self.crlfile.clone(),
             require_certificate: self.require_certificate,
+            ignores_client_dates: self.ignores_client_dates,
             only_tls13: self.only_tls13,
             ciphers: self.ciphers.clone(),
             ciphers_tls13: self.ciphers_tls13.clone(),
@@ -134,6 +143,7 @@ impl Lines {
             ("capath", self.capath.is_some()),
             ("crlfile", self.crlfile.is_some()),
             ("require_certificate", self.require_certificate && !by_proxy),
+            ("disable_client_cert_date_checks", self.ignores_client_dates),
             ("tls_version", self.only_tls13),
             ("ciphers", self.ciphers.is_some()),
             ("ciphers_tls1.3", self.ciphers_tls13.is_some()),

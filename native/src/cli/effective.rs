@@ -250,6 +250,7 @@ fn tls(listener: &Listener) -> Vec<Row> {
     let file = |path: Option<&String>| text(path.map(String::as_str));
     let by_proxy = listener.proxy.as_ref().is_some_and(|proxy| proxy.require_certificate);
     let required = tls.is_some_and(|tls| tls.require_certificate) || by_proxy;
+    let dateless = tls.is_some_and(|tls| tls.ignores_client_dates);
     let lowest = tls.map(|tls| word(tls.only_tls13, "tlsv1.3", "tlsv1.2"));
     let suites = |own: Option<&String>| own.map_or_else(|| "all".to_owned(), Clone::clone);
     let named = |name| (listener.certificate_name == Some(name)).to_string();
@@ -260,6 +261,7 @@ fn tls(listener: &Listener) -> Vec<Row> {
         ("ciphers", suites(tls.and_then(|tls| tls.ciphers.as_ref()))),
         ("ciphers_tls1.3", suites(tls.and_then(|tls| tls.ciphers_tls13.as_ref()))),
         ("crlfile", file(tls.and_then(|tls| tls.crlfile.as_ref()))),
+        ("disable_client_cert_date_checks", dateless.to_string()),
         ("keyfile", file(tls.map(|tls| &tls.keyfile))),
         ("require_certificate", required.to_string()),
         ("tls_version", lowest.unwrap_or_else(|| "no TLS".into())),

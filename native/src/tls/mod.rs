@@ -4,6 +4,7 @@
 
 mod ciphers;
 mod client;
+mod dateless;
 mod files;
 mod identity;
 mod revoked;

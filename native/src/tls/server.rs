@@ -3,6 +3,7 @@
 //! reload no session from before skips the new checks.
 
 use super::ciphers;
+use super::dateless::Dateless;
 use super::files;
 use super::provider;
 use super::version1;
@@ -52,6 +53,9 @@ pub(crate) fn listener(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Se
         .with_protocol_versions(versions)
         .map_err(|error| format!("ciphers: {error}"))?;
     let builder = match verifier(tls, &provider)? {
+        Some(verifier) if tls.ignores_client_dates => {
+            builder.with_client_cert_verifier(Arc::new(Dateless::new(verifier, tls)?))
+        }
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };

@@ -51,14 +51,13 @@ const OPTIONS: &[OptionSpec] = &[
     .help("Lists of revoked certificates. A client's certificate whose authority has no list here, or an expired one, is refused."),
     OptionSpec::harmless("dhparamfile", Kind::Path, "no cipher suite needs it any more")
         .help("Parameters of a key exchange that Mosquitto has dropped too."),
-    OptionSpec::refused(
-        "disable_client_cert_date_checks",
-        Scope::OwnListener,
-        Kind::Bool,
-        "expired certificates are never accepted; remove the line",
-    )
+    OptionSpec::listener("disable_client_cert_date_checks", Kind::Bool, |listener, value| {
+        listener.tls.ignores_client_dates = value.bool();
+    })
+    .within(Scope::OwnListener)
     .default("false")
-    .help("Whether expired client certificates are accepted."),
+    .reloaded()
+    .help("Whether certificates of clients are accepted before and after the dates that they bear, as for devices whose certificates nobody can renew. Everything else is checked as ever: authority, signature, revocation."),
     OptionSpec::listener("keyfile", Kind::Path, |listener, value| {
         listener.tls.keyfile = Some(value.text());
     })
