@@ -32,6 +32,16 @@ pub struct LinkMessage {
     body: Body,
 }
 
+impl LinkMessage {
+    /// The message that was published, if this is one.
+    pub(crate) fn published(&self) -> Option<&Message> {
+        match &self.body {
+            Body::Publish(forward, _) => Some(&forward.message),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// The sender has subscribers for this filter, or no longer has; and whether some of them

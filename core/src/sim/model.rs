@@ -31,6 +31,8 @@ pub(super) struct Message {
     pub(super) topic: String,
     pub(super) qos: QoS,
     pub(super) len: usize,
+    /// Bytes of its properties, but for its expiry.
+    pub(super) properties: usize,
     pub(super) expires: Option<Instant>,
     /// Until when it was the retained message of its topic, if it ever was.
     pub(super) retained_until: Option<Instant>,
@@ -58,6 +60,8 @@ pub(super) struct Copy {
     pub(super) arrival: u64,
     pub(super) looks: Looks,
     pub(super) expires: Option<Instant>,
+    /// The engine has said what becomes of it here.
+    pub(super) decided: bool,
     /// The engine said that this session does not get it.
     pub(super) dropped: bool,
     /// The connection that it was sent on last.
@@ -67,8 +71,11 @@ pub(super) struct Copy {
 impl Copy {
     /// Whether it looks so and was neither sent nor lost.
     fn waits(&self, looks: &Looks, now: Instant) -> bool {
-        let kept = !self.dropped && self.expires.is_none_or(|at| now < at);
-        kept && self.sent_on.is_none() && self.looks == *looks
+        self.is_kept(now) && self.sent_on.is_none() && self.looks == *looks
+    }
+
+    pub(super) fn is_kept(&self, now: Instant) -> bool {
+        !self.dropped && self.expires.is_none_or(|at| now < at)
     }
 }
 
@@ -145,6 +152,8 @@ pub(super) struct Flight {
     pub(super) message: Option<MessageId>,
     pub(super) qos: QoS,
     pub(super) released: bool,
+    /// QoS 1: it may be over without a word, because its message may not be repeated.
+    pub(super) given_up: bool,
     pub(super) sent_on: u64,
     /// Which copy of the message it is, by its arrival; a retained one has none.
     pub(super) copy: Option<u64>,
@@ -174,6 +183,9 @@ pub(super) struct Session {
     pub(super) shared_ever: BTreeSet<String>,
     pub(super) replays: Vec<Replay>,
     pub(super) owed: BTreeMap<MessageId, Owed>,
+    /// What was queued and is not in `owed`: messages of groups, and such that nobody judges. Topic,
+    /// QoS, length.
+    pub(super) queued: Vec<(String, QoS, usize)>,
     /// QoS 2 identifiers from the client.
     pub(super) incoming: BTreeSet<u16>,
     pub(super) flights: BTreeMap<u16, Flight>,
@@ -196,6 +208,7 @@ impl Session {
             shared_ever: BTreeSet::new(),
             replays: Vec::new(),
             owed: BTreeMap::new(),
+            queued: Vec::new(),
             incoming: BTreeSet::new(),
             flights: BTreeMap::new(),
             order: BTreeMap::new(),

@@ -239,7 +239,8 @@ impl Run {
                 let leaves_will = self.plan.chance(200);
                 let reason =
                     if leaves_will { ReasonCode::DisconnectWithWill } else { ReasonCode::Success };
-                self.world.client(&name).disconnect_with(reason, None);
+                let expiry = self.draw_new_expiry(client);
+                self.world.client(&name).disconnect_with(reason, expiry);
             }
             93..96 => {
                 self.world.client(&name).connect();
@@ -256,6 +257,23 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// What DISCONNECT makes of the Session Expiry Interval, which must not be set anew where CONNECT
+    /// had none [MQTT-3.14.2-2].
+    fn draw_new_expiry(&mut self, client: u32) -> Option<u32> {
+        let Side::Client(app) = &self.world.stations[client as usize].side else { return None };
+        let options = &app.options;
+        let had_one = options.session_expiry_interval.is_some_and(|secs| secs > 0);
+        if !options.version.is_v5() {
+            return None;
+        }
+        let choices: &[_] = if had_one {
+            &[None, Some(0), Some(2), Some(120), Some(u32::MAX)]
+        } else {
+            &[None, Some(0)]
+        };
+        self.plan.pick(choices).copied().flatten()
     }
 
     /// A 3.1 client that keeps its session cannot learn that the broker has lost it, and so takes

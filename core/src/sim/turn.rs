@@ -98,7 +98,7 @@ impl World {
         // whoever acts on an acknowledgement acts after all shards can know.
         for _ in 0..self.nodes[node].inbox.len() {
             let Some((peer, message)) = self.nodes[node].inbox.pop_front() else { break };
-            self.oracle.other_message();
+            self.oracle.handed_over(message.published());
             self.input(node, Input::Link { peer, message });
         }
         for conn in self.ready(node) {

@@ -7,7 +7,8 @@ use crate::engine::{
     SessionEnd,
 };
 use crate::packet::{
-    Ack, Connect, Packet, PacketType, Publish, QoS, ReasonCode, SubscriptionOptions, Version,
+    Ack, Connect, Packet, PacketType, Publish, PublishProperties, QoS, ReasonCode, SubscriptionIds,
+    SubscriptionOptions, Version,
 };
 use crate::time::Instant;
 
@@ -80,6 +81,8 @@ pub(super) enum Note {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConnectNote {
     pub(super) version: Version,
+    pub(super) client_id: String,
+    pub(super) keep_alive: u16,
     pub(super) clean_start: bool,
     pub(super) expiry: u32,
     pub(super) receive_maximum: u16,
@@ -109,6 +112,8 @@ pub(super) struct PublishNote {
     pub(super) alias: Option<u16>,
     pub(super) ids: Vec<u32>,
     pub(super) expiry: Option<u32>,
+    /// Bytes of the properties that go on to subscribers, but for its expiry.
+    pub(super) properties: usize,
 }
 
 impl Note {
@@ -149,6 +154,8 @@ impl ConnectNote {
         };
         Self {
             version: connect.version,
+            client_id: connect.client_id.to_owned(),
+            keep_alive: connect.keep_alive,
             clean_start: connect.clean_start,
             expiry,
             receive_maximum: properties.receive_maximum.unwrap_or(u16::MAX),
@@ -176,8 +183,21 @@ impl PublishNote {
             alias: publish.properties.topic_alias.map(core::num::NonZero::get),
             ids: publish.properties.subscription_identifiers.to_vec(),
             expiry: publish.properties.message_expiry_interval,
+            properties: passed_on(publish),
         }
     }
+}
+
+/// Bytes of the properties that go on to subscribers, but for its expiry.
+fn passed_on(publish: &Publish<'_>) -> usize {
+    let mut plain = publish.clone();
+    plain.properties = PublishProperties::default();
+    let without = crate::codec::publish_len(&plain, Version::V5);
+    plain.properties = publish.properties.clone();
+    plain.properties.topic_alias = None;
+    plain.properties.message_expiry_interval = None;
+    plain.properties.subscription_identifiers = SubscriptionIds::default();
+    (crate::codec::publish_len(&plain, Version::V5) - without) as usize
 }
 
 /// The observer: notes until it is emptied.

@@ -1,7 +1,6 @@
 //! What clients send: acknowledgements, and messages, for each of which is noted who is owed it.
 
-use super::{Oracle, matches_shared};
-use crate::engine::Outcome;
+use super::{InHand, Oracle, matches_shared};
 use crate::packet::{PacketType, QoS, ReasonCode};
 use crate::sim::model::{Copy, Message, message_of};
 use crate::sim::watch::{Note, PublishNote};
@@ -11,6 +10,10 @@ use std::collections::BTreeSet;
 impl Oracle {
     pub(super) fn packet_in(&mut self, conn: u64, note: Note) {
         self.current = None;
+        let now = self.now;
+        let one = self.conns.entry(conn).or_default();
+        one.heard = now;
+        one.said_goodbye |= matches!(note, Note::Disconnect { .. });
         match note {
             Note::Connect(connect) => {
                 self.conns.entry(conn).or_default().connect = Some(*connect);
@@ -21,7 +24,6 @@ impl Oracle {
                 (one.asked, one.identifier) = (filters, identifier);
             }
             Note::Disconnect { reason, expiry } => {
-                let now = self.now;
                 let Some(session) = self.session_of(conn) else { return };
                 if let Some(seconds) = expiry {
                     session.expiry = seconds;
@@ -103,6 +105,7 @@ impl Oracle {
                 old.retained_until = Some(now);
             }
         }
+        self.current = Some(InHand { id, len: publish.payload.len() });
         let Some(id) = id else { return };
         let expires = publish.expiry.map(|seconds| now.plus_secs(u64::from(seconds)));
         let groups = self.groups.keys().filter(|full| matches_shared(full, topic)).cloned();
@@ -112,6 +115,7 @@ impl Oracle {
             topic: topic.clone(),
             qos: publish.qos,
             len: publish.payload.len(),
+            properties: publish.properties,
             expires,
             retained_until: None,
             at: now,
@@ -133,51 +137,9 @@ impl Oracle {
             let Some(looks) = session.looks(topic, publish.qos, publish.retain, by_itself) else {
                 continue;
             };
-            let copy = Copy { arrival, looks, expires, dropped: false, sent_on: None };
+            let (decided, dropped, sent_on) = (false, false, None);
+            let copy = Copy { arrival, looks, expires, decided, dropped, sent_on };
             session.owed.entry(id).or_default().copies.push(copy);
-        }
-        self.current = Some(id);
-    }
-
-    pub(super) fn delivery(&mut self, client_id: &str, topic: &str, qos: QoS, outcome: Outcome) {
-        let bounded = self.rules.queue_is_bounded;
-        let lawful = match outcome {
-            Outcome::Sent | Outcome::Queued | Outcome::NoLocal => return,
-            Outcome::QueueFull => bounded,
-            Outcome::Offline | Outcome::SlowConsumer => qos == QoS::AtMostOnce,
-            Outcome::TooLarge => self
-                .live_session(client_id)
-                .is_some_and(|session| session.connect.maximum_packet_size != u32::MAX),
-            Outcome::Expired => return,
-            Outcome::Denied => return self.delivery_denied(client_id, topic),
-        };
-        if !lawful {
-            self.blame(format!("a message to {topic} for {client_id} was dropped: {outcome:?}"));
-        }
-        let Some(id) = self.current else {
-            // A message from another shard, or one that was queued, or that was given to another
-            // member of its group.
-            if topic.starts_with("s/") {
-                self.messages.values_mut().for_each(|message| message.group_excused = true);
-            }
-            let messages = core::mem::take(&mut self.messages);
-            if let Some(session) = self.live_session(client_id) {
-                for (id, owed) in &mut session.owed {
-                    owed.excused |= messages.get(id).is_some_and(|one| one.topic == topic);
-                }
-            }
-            self.messages = messages;
-            return;
-        };
-        if topic.starts_with("s/") {
-            if let Some(message) = self.messages.get_mut(&id) {
-                message.group_excused = true;
-            }
-        } else if let Some(owed) =
-            self.live_session(client_id).and_then(|session| session.owed.get_mut(&id))
-            && let Some(copy) = owed.copies.last_mut()
-        {
-            copy.dropped = true;
         }
     }
 }

@@ -66,6 +66,9 @@ impl Oracle {
         } else if publish.dup {
             faults.push("DUP with QoS 0".to_owned());
         }
+        if !publish.dup && !Self::is_owed_singly(&publish.topic, message_of(&publish.payload)) {
+            self.sessions[index].unqueue(&publish.topic, publish.qos);
+        }
         faults.extend(self.rights_fault(index, &publish));
         let session = &self.sessions[index];
         if let Some(id) = message_of(&publish.payload)
@@ -173,7 +176,7 @@ impl Session {
             owed.and_then(|owed| owed.send(&Looks::of(publish), conn, now));
             return None;
         };
-        let old = self.flights.get(&id).copied();
+        let old = self.flights.get(&id).filter(|old| publish.dup || !old.given_up).copied();
         let copy = match (old, owed) {
             (None, Some(owed)) => owed.send(&Looks::of(publish), conn, now),
             (Some(Flight { copy: Some(arrival), .. }), Some(owed)) => {
@@ -182,7 +185,8 @@ impl Session {
             }
             _ => None,
         };
-        let flight = Flight { message, qos: publish.qos, released: false, sent_on: conn, copy };
+        let (qos, released, given_up) = (publish.qos, false, false);
+        let flight = Flight { message, qos, released, given_up, sent_on: conn, copy };
         self.flights.insert(id, flight);
         match old {
             None => publish.dup.then(|| format!("DUP on the first sending of {id}")),

@@ -3,6 +3,7 @@
 //! engine's state. Payloads that do not say which message they are (see `model`) are not judged.
 
 mod arriving;
+mod excuses;
 mod leaving;
 mod rights;
 mod sessions;
@@ -10,7 +11,7 @@ mod sessions;
 mod tests;
 mod verdict;
 
-use super::model::{Message, MessageId, Session, WillDue};
+use super::model::{Message, MessageId, Session, WillDue, message_of};
 use super::rights::Rights;
 use super::watch::{ConnectNote, Seen};
 use crate::codec::{Decoder, Limits, Role};
@@ -28,7 +29,11 @@ const VIOLATIONS_MAX: usize = 20;
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     max_inflight: u16,
-    queue_is_bounded: bool,
+    max_queued_messages: u32,
+    max_queued_bytes: u64,
+    queues_at_most_once: bool,
+    max_keepalive: u16,
+    packet_timeout_secs: u32,
 }
 
 /// A connection as the engine sees it.
@@ -45,7 +50,18 @@ struct Conn {
     /// Filters of the SUBSCRIBE in hand.
     asked: Vec<(String, SubscriptionOptions)>,
     identifier: u32,
+    /// When its last packet came.
+    heard: Instant,
+    said_goodbye: bool,
     closed: bool,
+}
+
+/// A message that is being routed.
+#[derive(Clone, Copy, Debug)]
+struct InHand {
+    /// `None`: nobody judges it.
+    id: Option<MessageId>,
+    len: usize,
 }
 
 /// The judge.
@@ -68,7 +84,7 @@ pub(super) struct Oracle {
     /// Messages that were denied when they came.
     denied: BTreeSet<MessageId>,
     /// The message that is being routed.
-    current: Option<MessageId>,
+    current: Option<InHand>,
     /// Bytes that the observer saw and the driver has not taken.
     announced: BTreeMap<u64, Vec<u8>>,
     /// Connections whose transport ended in this turn.
@@ -102,10 +118,17 @@ impl Oracle {
             0 => u16::MAX,
             max => max,
         };
-        let queue_is_bounded =
-            config.broker.max_queued_messages > 0 || config.broker.max_queued_bytes > 0;
+        let broker = &config.broker;
+        let rules = Rules {
+            max_inflight,
+            max_queued_messages: broker.max_queued_messages,
+            max_queued_bytes: broker.max_queued_bytes,
+            queues_at_most_once: broker.queue_qos0_messages,
+            max_keepalive: broker.max_keepalive,
+            packet_timeout_secs: broker.packet_timeout_secs,
+        };
         Self {
-            rules: Rules { max_inflight, queue_is_bounded },
+            rules,
             rights: None,
             now: Instant::ZERO,
             violations: Vec::new(),
@@ -218,9 +241,12 @@ impl Oracle {
         self.stopping = true;
     }
 
-    /// What comes next has nothing to do with the message that was routed last.
-    pub(super) const fn other_message(&mut self) {
-        self.current = None;
+    /// A shard handles what another one sent it.
+    pub(super) fn handed_over(&mut self, message: Option<&crate::message::Message>) {
+        self.current = message.map(|message| {
+            let payload = &*message.payload.0;
+            InHand { id: message_of(payload), len: payload.len() }
+        });
     }
 
     /// What must hold whenever the driver is done with a turn.

@@ -4,7 +4,7 @@
 use super::Oracle;
 use crate::access::Access;
 use crate::engine::CloseReason;
-use crate::packet::ReasonCode;
+use crate::packet::{QoS, ReasonCode};
 use crate::sim::model::{Looks, MessageId, message_of};
 use crate::sim::rights::Rights;
 use crate::sim::watch::PublishNote;
@@ -74,6 +74,23 @@ impl Oracle {
             self.blame(format!("a message to {topic} was denied to {client_id}, who may read it"));
         }
         self.excuse(client_id, topic);
+        self.give_up(client_id, topic);
+    }
+
+    /// Exchanges of QoS 1 from an earlier connection end without a word where the message may not be
+    /// sent again; those of QoS 2 with PUBREL: see `is_release_due`.
+    fn give_up(&mut self, client_id: &str, topic: &str) {
+        let messages = core::mem::take(&mut self.messages);
+        if let Some(session) = self.live_session(client_id) {
+            let attached = session.attached;
+            for flight in session.flights.values_mut() {
+                let message = flight.message.and_then(|id| messages.get(&id));
+                let is_it = message.is_some_and(|message| message.topic == topic);
+                let again = attached.is_some() && attached != Some(flight.sent_on);
+                flight.given_up |= is_it && again && flight.qos == QoS::AtLeastOnce;
+            }
+        }
+        self.messages = messages;
     }
 
     pub(super) fn source_denied(&mut self, client_id: &str, topic: &str) {

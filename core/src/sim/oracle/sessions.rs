@@ -45,17 +45,7 @@ impl Oracle {
 
     pub(super) fn closed(&mut self, conn: u64, reason: &CloseReason) {
         let now = self.now;
-        let tolerated = matches!(
-            reason,
-            CloseReason::ClientDisconnected(_)
-                | CloseReason::TransportLost(_)
-                | CloseReason::KeepAliveTimeout
-                | CloseReason::ConnectTimeout
-                | CloseReason::PacketTimeout
-                | CloseReason::TakenOver
-                | CloseReason::ShuttingDown
-                | CloseReason::Administrative
-        );
+        let tolerated = self.may_close(conn, reason);
         if let Some(one) = self.conns.get_mut(&conn) {
             one.closed = true;
         }
@@ -144,6 +134,7 @@ impl Oracle {
             alias: None,
             ids: Vec::new(),
             expiry: None,
+            properties: 0,
         };
         self.arrives(client_id, &note);
     }

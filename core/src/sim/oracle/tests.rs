@@ -3,6 +3,7 @@
 
 use super::Oracle;
 use crate::codec::encode;
+use crate::conf::BrokerConfig;
 use crate::engine::{CloseReason, ConnectionId, Outcome, TransportEnd};
 use crate::packet::{
     Packet, PacketId, Publish, PublishProperties, QoS, ReasonCode, SubscriptionOptions, Version,
@@ -24,7 +25,13 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let oracle = Oracle::new(&crate::sim::default_config());
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let mut config = crate::sim::default_config();
+        change(&mut config.broker);
+        let oracle = Oracle::new(&config);
         let mut story = Self { oracle, now: Instant(1), next_id: 1 };
         story.connect(PUBLISHER, "p");
         story
@@ -41,23 +48,42 @@ impl Story {
     }
 
     fn connect(&mut self, conn: u64, client: &str) -> &mut Self {
+        self.connect_with(conn, client, |_| {})
+    }
+
+    fn connect_with(
+        &mut self,
+        conn: u64,
+        client: &str,
+        change: impl FnOnce(&mut ConnectNote),
+    ) -> &mut Self {
+        self.say_connect(conn, client, change);
         let session_present = self.oracle.live.contains_key(client);
-        let note = ConnectNote {
+        let (conn, client_id) = (ConnectionId(conn), client.to_owned());
+        self.see(Seen::Connected { conn, client_id, session_present })
+    }
+
+    fn say_connect(&mut self, conn: u64, client: &str, change: impl FnOnce(&mut ConnectNote)) {
+        let mut note = ConnectNote {
             version: Version::V4,
+            client_id: client.to_owned(),
+            keep_alive: 0,
             clean_start: false,
             expiry: u32::MAX,
             receive_maximum: u16::MAX,
             maximum_packet_size: u32::MAX,
             will: None,
         };
+        change(&mut note);
         self.input(conn, Note::Connect(Box::new(note)));
-        let (conn, client_id) = (ConnectionId(conn), client.to_owned());
-        self.see(Seen::Connected { conn, client_id, session_present })
+    }
+
+    fn close(&mut self, conn: u64, reason: CloseReason) -> &mut Self {
+        self.see(Seen::Closed { conn: ConnectionId(conn), reason })
     }
 
     fn lose(&mut self, conn: u64) -> &mut Self {
-        let reason = CloseReason::TransportLost(TransportEnd::Broken);
-        self.see(Seen::Closed { conn: ConnectionId(conn), reason })
+        self.close(conn, CloseReason::TransportLost(TransportEnd::Broken))
     }
 
     fn subscribe(&mut self, conn: u64, qos: QoS) -> &mut Self {
@@ -79,13 +105,18 @@ impl Story {
             alias: None,
             ids: Vec::new(),
             expiry,
+            properties: 0,
         };
         self.input(PUBLISHER, Note::Publish(note))
     }
 
     fn drop(&mut self, outcome: Outcome) -> &mut Self {
+        self.say(AtMostOnce, outcome)
+    }
+
+    fn say(&mut self, qos: QoS, outcome: Outcome) -> &mut Self {
         let (client_id, topic) = ("s".to_owned(), TOPIC.to_owned());
-        self.see(Seen::Delivery { client_id, topic, qos: AtMostOnce, outcome })
+        self.see(Seen::Delivery { client_id, topic, qos, outcome })
     }
 
     /// The broker sends it.
@@ -202,4 +233,141 @@ fn what_expired_or_was_said_to_be_dropped_must_not_be_sent() {
     story.connect(2, "s").subscribe(2, AtMostOnce).publish(1, false, None);
     story.drop(Outcome::SlowConsumer).send(2, 1, AtMostOnce);
     story.blamed_for("expected");
+}
+
+/// `s` is away and its queue has taken as many messages as are given.
+fn away(queued: u32, change: impl FnOnce(&mut BrokerConfig)) -> Story {
+    let mut story = Story::with(change);
+    story.connect(2, "s").subscribe(2, AtLeastOnce).lose(2);
+    for number in 1..=queued {
+        story.publish(number, false, None).say(AtLeastOnce, Outcome::Queued);
+    }
+    story
+}
+
+#[test]
+fn a_queue_is_full_only_with_as_many_messages_as_it_may_hold() {
+    for queued in 0..=3 {
+        let mut story = away(queued, |broker| broker.max_queued_messages = 3);
+        story.publish(9, false, None).say(AtLeastOnce, Outcome::QueueFull);
+        if queued == 3 { story.blameless() } else { story.blamed_for("QueueFull") }
+    }
+    let mut story = away(3, |broker| broker.max_queued_messages = 0);
+    story.publish(9, false, None).say(AtLeastOnce, Outcome::QueueFull).blamed_for("QueueFull");
+}
+
+#[test]
+fn a_queue_is_full_only_with_as_many_bytes_as_it_may_hold() {
+    // Topic and payload of each are six bytes.
+    for (queued, is_full) in [(0, false), (2, false), (3, true)] {
+        let mut story = away(queued, |broker| broker.max_queued_bytes = 20);
+        story.publish(9, false, None).say(AtLeastOnce, Outcome::QueueFull);
+        if is_full { story.blameless() } else { story.blamed_for("QueueFull") }
+    }
+}
+
+#[test]
+fn what_was_sent_or_expired_fills_no_queue() {
+    let mut story = away(0, |broker| broker.max_queued_messages = 1);
+    story.publish(1, false, Some(1)).say(AtLeastOnce, Outcome::Queued);
+    story.now.0 += 1_000_000;
+    story.publish(2, false, None).say(AtLeastOnce, Outcome::QueueFull).blamed_for("QueueFull");
+
+    let mut story = away(1, |broker| broker.max_queued_messages = 1);
+    story.connect(3, "s").deliver(3, 1, AtLeastOnce);
+    story.publish(2, false, None).say(AtLeastOnce, Outcome::QueueFull).blamed_for("QueueFull");
+}
+
+#[test]
+fn a_message_is_too_large_only_if_it_is() {
+    // Header 2, topic 3, packet identifier 2, properties 1, payload 5.
+    for (limit, is_large) in [(11, true), (12, true), (13, false), (u32::MAX, false)] {
+        let mut story = Story::new();
+        story.connect_with(2, "s", |connect| {
+            (connect.version, connect.maximum_packet_size) = (Version::V5, limit);
+        });
+        story.subscribe(2, AtLeastOnce).publish(1, false, None);
+        story.say(AtLeastOnce, Outcome::TooLarge);
+        if is_large { story.blameless() } else { story.blamed_for("TooLarge") }
+    }
+}
+
+#[test]
+fn what_leaves_a_queue_as_too_large_excuses_only_what_is_too_large() {
+    let mut story = away(2, |_| {});
+    story.connect_with(3, "s", |connect| {
+        (connect.version, connect.maximum_packet_size) = (Version::V5, 12);
+    });
+    story.say(AtLeastOnce, Outcome::TooLarge).say(AtLeastOnce, Outcome::TooLarge).blameless();
+
+    let mut story = away(2, |_| {});
+    story.connect_with(3, "s", |connect| {
+        (connect.version, connect.maximum_packet_size) = (Version::V5, 110);
+    });
+    story.say(AtLeastOnce, Outcome::TooLarge).blamed_for("none is over 110 bytes");
+    story.oracle.finish(story.now);
+    story.blamed_for("got (0, 1) 0 times");
+}
+
+#[test]
+fn only_qos_0_is_dropped_for_who_is_away_and_only_while_he_is() {
+    let mut story = away(0, |_| {});
+    story.publish(1, false, None).say(AtLeastOnce, Outcome::Offline).blamed_for("Offline");
+    let mut story = away(0, |broker| broker.queue_qos0_messages = true);
+    story.publish(1, false, None).drop(Outcome::Offline).blamed_for("Offline");
+    let mut story = away(0, |_| {});
+    story.connect(3, "s").publish(1, false, None).drop(Outcome::Offline).blamed_for("Offline");
+}
+
+#[test]
+fn a_keep_alive_ends_only_after_one_and_a_half_times_its_silence() {
+    for (silence_us, is_lawful) in [(2_999_998, false), (3_000_000, true)] {
+        let mut story = Story::new();
+        story.connect_with(2, "s", |connect| connect.keep_alive = 2);
+        story.input(2, Note::Other(crate::packet::PacketType::Pingreq));
+        story.now.0 += silence_us - 1;
+        story.close(2, CloseReason::KeepAliveTimeout);
+        if is_lawful { story.blameless() } else { story.blamed_for("the engine closed #2") }
+    }
+    let mut story = Story::new();
+    story.connect(2, "s").now.0 += 1_000_000_000;
+    story.close(2, CloseReason::KeepAliveTimeout).blamed_for("the engine closed #2");
+}
+
+#[test]
+fn a_packet_is_given_up_only_after_its_time() {
+    for (silence_us, is_lawful) in [(59_999_998, false), (60_000_000, true)] {
+        let mut story = Story::new();
+        story.connect(2, "s").now.0 += silence_us - 2;
+        story.close(2, CloseReason::PacketTimeout);
+        if is_lawful { story.blameless() } else { story.blamed_for("the engine closed #2") }
+    }
+}
+
+#[test]
+fn nobody_is_taken_over_without_another_connect_of_his_name() {
+    let mut story = Story::new();
+    story.connect(2, "s").say_connect(3, "other", |_| {});
+    story.close(2, CloseReason::TakenOver).blamed_for("the engine closed #2");
+
+    let mut story = Story::new();
+    story.connect(2, "s").say_connect(3, "s", |_| {});
+    story.lose(3).close(2, CloseReason::TakenOver).blamed_for("the engine closed #2");
+
+    let mut story = Story::new();
+    story.connect(2, "s").say_connect(3, "s", |_| {});
+    story.close(2, CloseReason::TakenOver).blameless();
+}
+
+#[test]
+fn nobody_said_goodbye_who_did_not() {
+    let goodbye = CloseReason::ClientDisconnected(ReasonCode::Success);
+    let mut story = Story::new();
+    story.connect(2, "s").close(2, goodbye.clone()).blamed_for("the engine closed #2");
+    let mut story = Story::new();
+    story.connect(2, "s");
+    story.input(2, Note::Disconnect { reason: ReasonCode::Success, expiry: None });
+    story.close(2, goodbye).blameless();
+    let mut story = Story::new();
+    story.connect(2, "s").close(2, CloseReason::ShuttingDown).blamed_for("the engine closed #2");
 }

@@ -20,8 +20,10 @@ impl Oracle {
             for id in session.replays.iter().filter(current).flat_map(|replay| &replay.owed) {
                 faults.extend(self.missing_replay(session, *id));
             }
-            if !session.flights.is_empty() {
-                faults.push(format!("{}: {:?} in flight", session.client_id, session.flights));
+            let open = session.flights.iter().filter(|(_, flight)| !flight.given_up);
+            let open: Vec<_> = open.collect();
+            if !open.is_empty() {
+                faults.push(format!("{}: {open:?} in flight", session.client_id));
             }
             if !session.incoming.is_empty() {
                 faults.push(format!("{}: {:?} unreleased", session.client_id, session.incoming));
