@@ -144,7 +144,12 @@ impl Oracle {
             return (!large).then(|| format!("not over {limit} bytes"));
         }
         let Some(id) = id else {
-            let none = self.too_large(client_id, topic).is_empty();
+            // One that nobody judges may be it: its properties are not known.
+            let unjudged = |one: &(String, QoS, usize)| {
+                one.0 == topic && (one.2 + topic.len()) as u64 + WILL_PROPERTIES > limit
+            };
+            let mut unjudged_ones = self.live_session(client_id)?.queued.iter();
+            let none = !unjudged_ones.any(unjudged) && self.too_large(client_id, topic).is_empty();
             return none.then(|| format!("none is over {limit} bytes"));
         };
         let session = self.sessions.get(*self.live.get(client_id)?)?;
