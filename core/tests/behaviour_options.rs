@@ -4,7 +4,7 @@
 mod support;
 
 use core::num::NonZeroU16;
-use halyard_core::engine::{CloseReason, Input};
+use halyard_core::engine::CloseReason;
 use halyard_core::packet::{Packet, QoS, ReasonCode, Version};
 use support::{Net, Raw, broker_of, connect, listener_of, publish};
 
