@@ -23,6 +23,10 @@ use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// Closed segments that are folded however small they are: each start leaves one, and the next ones
+/// read them all.
+const CLOSED_MOST: usize = 16;
+
 /// How often a full disk is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often what was written on a full disk is folded: acknowledgements make room.
@@ -181,6 +185,8 @@ impl<D: Disk> Committer<D> {
     fn work(&mut self) -> Result<(), DiskError> {
         // The disk may have been full before anybody came.
         self.look_for_room()?;
+        // Earlier lives may have left enough.
+        self.fold()?;
         loop {
             let patience = self.patience();
             let found = self.queue.wait(&mut self.waiting, patience);
@@ -236,7 +242,8 @@ impl<D: Disk> Committer<D> {
         if asked {
             self.writer.turn_over()?;
         }
-        let least = if asked { 0 } else { self.fold_least };
+        let least =
+            if asked || self.writer.closed().len() > CLOSED_MOST { 0 } else { self.fold_least };
         if let Some(job) = self.writer.job(least) {
             // Without the thread there is no folding; that it panicked it has said itself.
             self.folding = self.jobs.send((job, self.room == Room::Short)).is_ok();
