@@ -87,7 +87,7 @@ fn is_test(source: &str, function: &str) -> bool {
 #[test]
 fn a_function_is_a_test_only_with_its_attribute() {
     let source =
-        "#[test]\nfn a() {}\n\nfn b() {}\n\n  /// Said.\n  #[test]\n  #[ignore]\n  fn c() {}";
+        "#[test]\nfn a() {}\n\nfn b() {}\n\n  /// Said.\n  #[test]\n  #[should_panic]\n  fn c() {}";
     assert_eq!(["a", "b", "c", "d"].map(|name| is_test(source, name)), [true, false, true, false]);
 }
 

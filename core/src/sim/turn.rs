@@ -192,6 +192,7 @@ impl World {
 
     /// The disk of the store is full, or has room again.
     pub fn disk(&mut self, state: DiskState) {
+        self.oracle.disk_is_full(state == DiskState::Full);
         for node in 0..self.nodes.len() {
             self.input(node, Input::Disk(state));
             let now = self.clock.now();

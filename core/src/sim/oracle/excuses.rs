@@ -163,7 +163,7 @@ impl Oracle {
         if qos != QoS::AtMostOnce {
             return Some(format!("with {qos:?}"));
         }
-        if self.rules.queues_at_most_once {
+        if self.rules.queues_at_most_once && !self.disk_full {
             return Some("where QoS 0 is queued".to_owned());
         }
         let attached = self.live_session(client_id).is_some_and(|one| one.attached.is_some());

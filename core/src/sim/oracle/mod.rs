@@ -92,6 +92,8 @@ pub(super) struct Oracle {
     pub(super) delivered: u64,
     /// Whether everybody may be thrown out, because the server stops.
     stopping: bool,
+    /// Whether the disk has no room: then QoS 0 waits for nobody.
+    disk_full: bool,
 }
 
 /// One line of a trace.
@@ -146,6 +148,7 @@ impl Oracle {
             gone: BTreeSet::new(),
             delivered: 0,
             stopping: false,
+            disk_full: false,
         }
     }
 
@@ -234,6 +237,11 @@ impl Oracle {
         for message in self.messages.values_mut() {
             message.group_excused = true;
         }
+    }
+
+    /// The store is told whether there is room.
+    pub(super) const fn disk_is_full(&mut self, full: bool) {
+        self.disk_full = full;
     }
 
     /// The server is told to stop: from now on it may close anything.
