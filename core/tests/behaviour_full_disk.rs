@@ -78,6 +78,28 @@ fn a_publisher_of_3_1_1_is_not_read_until_there_is_room() {
 }
 
 #[test]
+fn full_disk_timeout_ends_the_wait_of_a_publisher_of_3_1_1() {
+    for secs in [0, 30] {
+        let mut world = world_with(|broker| {
+            broker.persistence = true;
+            broker.full_disk_timeout_secs = secs;
+        });
+        enter(&mut world, "kept", connect("kept", V5, Some(100_000)));
+        talk(&mut world, "kept", &[subscribe(1, &[("t", Q1)])]);
+        enter(&mut world, "four", Connect { clean_start: true, ..connect("four", V4, None) });
+        world.disk(DiskState::Full);
+        talk(&mut world, "four", &[say_publish("t", "x", Q1, 10)]);
+        world.run_for_ms(29_000);
+        assert!(!world.raw("four").is_closed());
+        world.run_for_ms(2_000);
+        assert_eq!(world.raw("four").is_closed(), secs == 30, "full_disk_timeout {secs}");
+        world.run_for_ms(1_000_000);
+        assert_eq!(world.raw("four").is_closed(), secs == 30, "full_disk_timeout {secs}");
+        check(&world);
+    }
+}
+
+#[test]
 fn a_publisher_of_3_1_1_that_has_waited_long_is_closed_unanswered() {
     let mut world = kept_world();
     world.disk(DiskState::Full);

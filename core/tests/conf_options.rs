@@ -60,6 +60,7 @@ const BROKER: &[(&str, Change<BrokerConfig>)] = &[
     ("message_size_limit 17", |b| b.message_size_limit = 17),
     ("output_high_water 100000", |b| b.output_high_water = 100_000),
     ("output_low_water 1", |b| b.output_low_water = 1),
+    ("full_disk_timeout 17", |b| b.full_disk_timeout_secs = 17),
     ("output_timeout 17", |b| b.output_timeout_secs = 17),
     ("packet_timeout 18", |b| b.packet_timeout_secs = 18),
     ("persistent_client_expiration 2w", |b| {

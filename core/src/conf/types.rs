@@ -58,6 +58,8 @@ pub struct BrokerConfig {
     pub packet_timeout_secs: u32,
     /// Seconds that a client may leave its output unread; 0 = no limit.
     pub output_timeout_secs: u32,
+    /// Seconds that a publisher of 3.x waits for room on the disk; 0 = as long as it takes.
+    pub full_disk_timeout_secs: u32,
     /// Bytes of unsent output above which a connection counts as slow.
     pub output_high_water: u32,
     /// Bytes of unsent output below which it no longer does.
@@ -137,6 +139,7 @@ impl Default for BrokerConfig {
             connect_timeout_secs: 10,
             packet_timeout_secs: 60,
             output_timeout_secs: 120,
+            full_disk_timeout_secs: 120,
             output_high_water: 262_144,
             output_low_water: 65_536,
             turn_budget_bytes: 1_048_576,

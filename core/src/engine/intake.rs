@@ -12,8 +12,6 @@ use crate::time::Instant;
 /// A connection that waits for another shard is looked at again so long after its Keep Alive.
 const HELD_SECS: u64 = 120;
 
-/// How long a client of 3.x waits for room on the disk before it is closed.
-const ROOM_SECS: u64 = 120;
 const FULL: &str = "the disk of the store is full, which 3.x cannot be told in PUBACK";
 
 /// The time-outs of the configuration, seconds; 0 = none.
@@ -22,6 +20,7 @@ struct Patience {
     connect: u64,
     packet: u64,
     output: u64,
+    room: u64,
 }
 
 impl Patience {
@@ -30,8 +29,14 @@ impl Patience {
             connect: broker.connect_timeout_secs.into(),
             packet: broker.packet_timeout_secs.into(),
             output: broker.output_timeout_secs.into(),
+            room: broker.full_disk_timeout_secs.into(),
         }
     }
+}
+
+/// When a client of 3.x has waited for room on the disk for long enough.
+fn end_of_unread(unread: &Unread, patience: Patience) -> Option<Instant> {
+    (patience.room > 0).then(|| unread.since.plus_secs(patience.room))
 }
 
 impl<O: Observer> Engine<O> {
@@ -390,7 +395,7 @@ impl<O: Observer> Engine<O> {
             self.arm(now, slot);
             return;
         }
-        let room = connection.unread.as_ref().map(|unread| unread.since.plus_secs(ROOM_SECS));
+        let room = connection.unread.as_ref().and_then(|unread| end_of_unread(unread, patience));
         if room.is_some_and(|at| at <= now) {
             self.close_as_full(now, slot, effects);
             return;
@@ -447,7 +452,7 @@ fn patience_end(connection: &Connection, patience: Patience) -> Option<Instant> 
 /// The same for a connection that was let in, but for the end of what it was let in by.
 fn due_at_rest(connection: &Connection, patience: Patience) -> Option<Instant> {
     if let Some(unread) = &connection.unread {
-        return Some(unread.since.plus_secs(ROOM_SECS));
+        return end_of_unread(unread, patience);
     }
     if connection.held_since.is_some() {
         // It looks again later; the release moves the Keep Alive on.

@@ -102,6 +102,7 @@ fn limits(broker: &BrokerConfig) -> Vec<Row> {
         ("message_size_limit", limit(broker.message_size_limit)),
         ("output_high_water", broker.output_high_water.to_string()),
         ("output_low_water", broker.output_low_water.to_string()),
+        ("full_disk_timeout", limit(broker.full_disk_timeout_secs)),
         ("output_timeout", limit(broker.output_timeout_secs)),
         ("packet_timeout", limit(broker.packet_timeout_secs)),
         ("topic_watch_max", broker.topic_watch_max.to_string()),

@@ -24,6 +24,13 @@ const OPTIONS: &[OptionSpec] = &[
     .default("10")
     .reloaded()
     .help("Ours. Time from the connection to a complete CONNECT, with PROXY header, TLS and WebSocket handshake on the way; 0 = no limit."),
+    OptionSpec::general("full_disk_timeout", Kind::int(0, 86_400), |draft, value| {
+        draft.server.broker.full_disk_timeout_secs = value.u32();
+    })
+    .unit("s")
+    .default("120")
+    .reloaded()
+    .help("Ours. Time that a publisher of MQTT 3.x is left unread while the disk of the store is full, since its PUBACK cannot say so; then it is closed. 0 = as long as it takes."),
     OptionSpec::general("global_max_clients", Kind::limit(INT_MAX), |draft, value| {
         draft.server.broker.max_clients = value.limit();
     })
