@@ -33,9 +33,19 @@ fn reason(client: &mut Client) -> ReasonCode {
 
 #[test]
 fn an_added_listener_opens_and_a_removed_one_closes_and_ends_its_clients() {
-    let tcp = format!("{OPEN}listener 0 127.0.0.1\n");
+    open_and_close(&format!("{OPEN}listener 0 127.0.0.1\n"));
+}
+
+/// With a store, listeners of the start listen later than they are bound.
+#[test]
+fn an_added_listener_opens_with_a_store_too() {
+    let store = "persistence true\npersistence_location @DIR@\n";
+    open_and_close(&format!("{OPEN}{store}listener 0 127.0.0.1\n"));
+}
+
+fn open_and_close(tcp: &str) {
     let both = format!("{tcp}listener 0 @DIR@/socket\n");
-    let broker = Broker::spawn(&tcp);
+    let broker = Broker::spawn(tcp);
     let mut stays = broker.connect();
     stays.connect("stays", Version::V5);
     for round in 0..3 {
@@ -47,7 +57,7 @@ fn an_added_listener_opens_and_a_removed_one_closes_and_ends_its_clients() {
         // The same again changes nothing.
         reload(&broker, &both, "Config reloaded.");
         goes.ping();
-        reload(&broker, &tcp, "Config reloaded.");
+        reload(&broker, tcp, "Config reloaded.");
         assert_eq!(reason(&mut goes), ReasonCode::AdministrativeAction, "round {round}");
         assert!(goes.until_closed().is_empty() && early.until_closed().is_empty());
         wait_until("the end of the socket", || (!socket(&broker).exists()).then_some(()));
