@@ -132,9 +132,9 @@ fn suback<S: Sink>(suback: &Suback<'_>, version: Version, out: &mut S) {
         out.u8(match version {
             _ if !reason.is_error() => reason.as_u8(),
             Version::V5 => reason.as_u8(),
-            Version::V4 => 0x80,
-            // 3.1 has no word for a refusal: the byte is a QoS there.
-            Version::V3 => 0,
+            // 3.1 has no word for a refusal. The broker gives none to its clients; servers that do
+            // write this byte, and are understood.
+            Version::V4 | Version::V3 => 0x80,
         });
     }
 }
