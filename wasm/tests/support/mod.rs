@@ -148,7 +148,8 @@ pub(crate) fn packets_of_trace(mut records: &[u8]) -> Vec<(bool, u8)> {
             }
             trace::DELIVERY => {
                 let client = 13 + usize::from(u16_at(records, 11));
-                client + 2 + usize::from(u16_at(records, client))
+                let topic = client + 2 + usize::from(u16_at(records, client));
+                topic + 2 + usize::from(u16_at(records, topic))
             }
             other => panic!("record {other} is not expected here"),
         };
